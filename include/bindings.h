@@ -50,4 +50,9 @@
 #include <net/udp_tunnel.h>
 #include <uapi/linux/wireguard.h>
 
-#include "../src/helpers/rcupdate.c"
+#include "../src/helpers/crypto.c"
+#include "../src/helpers/genetlink.c"
+#include "../src/helpers/netdevice.c"
+#include "../src/helpers/skbuff.c"
+#include "../src/helpers/sync.c"
+#include "../src/helpers/udp.c"

@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! WireGuard network driver.
+//!
+//! Three rooms. [`protocol`] is what WireGuard is: bytes in, bytes and decisions out, without a kernel
+//! around it. [`net`] makes the kernel's networking interfaces safe to use and holds all `unsafe` of
+//! the driver. The other modules join the two: a packet goes in, cryptokey routing finds the peer, the
+//! peer's session seals it, the socket sends it. `Documentation/architecture.md` is the map.
 
 #![deny(unsafe_code)]
 
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
+mod allowed_ips;
+mod crypto;
+mod device;
+mod flood;
+mod handshake;
+mod keypair;
 mod net;
+mod netlink;
+mod peer;
+mod protocol;
+mod receive;
+mod transmit;
 
 module! {
     type: WireGuard,
@@ -17,11 +34,37 @@ module! {
     alias: ["rtnl-link-wireguard", "net-pf-16-proto-16-family-wireguard"],
 }
 
-struct WireGuard;
+/// What the module registers. The fields are dropped in order: first the netlink family, so that
+/// nothing is configured any more, then the link type and with it all devices, and last, when no
+/// object is left that could queue work, the workers.
+struct WireGuard {
+    _family: net::genl::GenlRegistration<netlink::WireGuardFamily>,
+    _links: net::rtnl::Registration<device::Device>,
+    _rest: Quiesced,
+    _workers: Arc<device::Workers>,
+}
+
+/// Dropping it waits until no object of the driver is alive.
+struct Quiesced(Arc<device::Workers>);
+
+impl Drop for Quiesced {
+    fn drop(&mut self) {
+        self.0.seal.stop();
+        self.0.open.stop();
+        net::rcu::drain();
+    }
+}
 
 impl kernel::Module for WireGuard {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        pr_info!("loaded\n");
-        Ok(Self)
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        let workers = device::Workers::new()?;
+        let links = net::rtnl::Registration::new(workers.clone())?;
+        let family = net::genl::GenlRegistration::new(module)?;
+        Ok(Self {
+            _family: family,
+            _links: links,
+            _rest: Quiesced(workers.clone()),
+            _workers: workers,
+        })
     }
 }

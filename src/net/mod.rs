@@ -1,7 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Safe abstractions over the kernel's C networking interfaces.
+//!
+//! All `unsafe` of the driver is in this room, and nothing in it knows WireGuard. The rules: a type
+//! states what always holds of the C object behind it (`# Invariants`), each `unsafe` block argues from
+//! that, and evidence that a lock is held or bottom halves are off is a value that is passed along.
 
 #![allow(unsafe_code)]
 
+pub(crate) mod attr;
+pub(crate) mod bh;
 mod bindings;
+pub(crate) mod clock;
+pub(crate) mod endpoint;
+pub(crate) mod genl;
+pub(crate) mod gro;
+pub(crate) mod hashtable;
+pub(crate) mod icmp;
+pub(crate) mod libcrypto;
+pub(crate) mod netdev;
+pub(crate) mod pipeline;
+pub(crate) mod rcu;
+pub(crate) mod rtnl;
+pub(crate) mod skb;
+pub(crate) mod udp;
+pub(crate) mod workqueue;

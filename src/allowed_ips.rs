@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Cryptokey routing: which peer an address belongs to (whitepaper §2).
+//!
+//! A binary trie for each IP version, with paths compressed: a node stands for a prefix, its two
+//! children for longer prefixes that go on with a zero or a one. A node without an owner is a mere
+//! fork and has both children. The data path looks addresses up under RCU; netlink changes the trie
+//! with a [`Writer`] in hand. A change publishes finished nodes only, so that a reader never misses a
+//! prefix that stays, and no step is recursive.
+//!
+//! Each owner lists the nodes that lead to it, which is what a dump shows.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+use crate::net::rcu::{
+    self,
+    Guard,
+    Shared,
+    SharedRef,
+    Slot, //
+};
+
+/// Up to 128 bits, the first one topmost; an IPv4 address has 32 of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Bits {
+    high: u64,
+    low: u64,
+}
+
+impl Bits {
+    fn v4(addr: [u8; 4]) -> Self {
+        Self {
+            high: u64::from(u32::from_be_bytes(addr)) << 32,
+            low: 0,
+        }
+    }
+
+    fn v6(addr: &[u8; 16]) -> Self {
+        let all = u128::from_be_bytes(*addr);
+        Self {
+            high: (all >> 64) as u64,
+            low: all as u64,
+        }
+    }
+
+    fn to_octets(self) -> [u8; 16] {
+        ((u128::from(self.high) << 64) | u128::from(self.low)).to_be_bytes()
+    }
+
+    /// The first `count` bits; the others are zero.
+    fn prefix(self, count: u8) -> Self {
+        let mask = |count: u32| match count {
+            0 => 0,
+            1..64 => u64::MAX.wrapping_shl(64u32.wrapping_sub(count)),
+            _ => u64::MAX,
+        };
+        let count = u32::from(count);
+        Self {
+            high: self.high & mask(count),
+            low: self.low & mask(count.saturating_sub(64)),
+        }
+    }
+
+    /// How many bits both begin with.
+    fn common(self, other: Self) -> u8 {
+        let high = (self.high ^ other.high).leading_zeros() as u8;
+        if high < 64 {
+            return high;
+        }
+        // Both numbers are at most 64.
+        64u8.wrapping_add((self.low ^ other.low).leading_zeros() as u8)
+    }
+
+    /// Whether bit number `index` is set.
+    fn bit(self, index: u8) -> bool {
+        let word = if index < 64 { self.high } else { self.low };
+        word.wrapping_shl(u32::from(index)) >> 63 != 0
+    }
+}
+
+/// An address and how many of its bits count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    key: Bits,
+    bits: u8,
+    v6: bool,
+}
+
+impl Prefix {
+    /// An IPv4 prefix; `None` for more than 32 bits. Bits of the address beyond the prefix are ignored.
+    pub(crate) fn v4(addr: [u8; 4], bits: u8) -> Option<Self> {
+        (bits <= 32).then(|| Self {
+            key: Bits::v4(addr).prefix(bits),
+            bits,
+            v6: false,
+        })
+    }
+
+    /// An IPv6 prefix; `None` for more than 128 bits. Bits of the address beyond the prefix are
+    /// ignored.
+    pub(crate) fn v6(addr: [u8; 16], bits: u8) -> Option<Self> {
+        (bits <= 128).then(|| Self {
+            key: Bits::v6(&addr).prefix(bits),
+            bits,
+            v6: true,
+        })
+    }
+
+    /// How many bits count.
+    pub(crate) fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// Whether the address is of IPv6.
+    pub(crate) fn is_v6(&self) -> bool {
+        self.v6
+    }
+
+    /// The address in the first 4 or 16 octets, and how many.
+    pub(crate) fn octets(&self) -> ([u8; 16], usize) {
+        (self.key.to_octets(), if self.v6 { 16 } else { 4 })
+    }
+}
+
+/// Who a prefix can belong to.
+pub(crate) trait Owner: Send + Sync + Sized + 'static {
+    /// Runs `f` on the owner's list of prefixes, locked. May sleep.
+    fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R;
+}
+
+/// A node of the trie.
+pub(crate) struct Node<V: Owner> {
+    prefix: Prefix,
+    children: [Slot<Node<V>>; 2],
+    /// Nobody for a fork.
+    owner: Slot<V>,
+    /// Where the node is in its owner's list; guarded by the list's lock.
+    position: Atomic<usize>,
+}
+
+impl<V: Owner> Node<V> {
+    fn new(prefix: Prefix, owner: Option<&Shared<V>>) -> Result<Shared<Self>> {
+        Shared::new(Self {
+            prefix,
+            children: [Slot::empty(), Slot::empty()],
+            owner: Slot::new(owner.cloned()),
+            position: Atomic::new(0),
+        })
+    }
+
+    /// The child for addresses that go on with `bit`.
+    fn child(&self, bit: bool) -> &Slot<Self> {
+        let [zero, one] = &self.children;
+        if bit {
+            one
+        } else {
+            zero
+        }
+    }
+
+    /// The child on the way to `key`, which the node's prefix is a prefix of and which is longer.
+    fn child_towards(&self, key: Bits) -> &Slot<Self> {
+        self.child(key.bit(self.prefix.bits))
+    }
+}
+
+/// The prefixes of one owner.
+pub(crate) struct PrefixList<V: Owner>(KVVec<Shared<Node<V>>>);
+
+impl<V: Owner> PrefixList<V> {
+    /// No prefixes.
+    pub(crate) const fn new() -> Self {
+        Self(KVVec::new())
+    }
+
+    /// The prefix at `index`; `None` beyond the last. Prefixes are in the order in which they came,
+    /// apart from those that took the place of a removed one.
+    pub(crate) fn get(&self, index: usize) -> Option<Prefix> {
+        self.0.get(index).map(|node| node.prefix)
+    }
+
+    fn add(&mut self, node: Shared<Node<V>>) -> Result {
+        node.position.store(self.0.len(), Relaxed);
+        Ok(self.0.push(node, GFP_KERNEL)?)
+    }
+
+    fn remove(&mut self, node: &Node<V>) {
+        let position = node.position.load(Relaxed);
+        if let Some(last) = self.0.pop() {
+            if let Some(place) = self.0.get_mut(position) {
+                last.position.store(position, Relaxed);
+                *place = last;
+            }
+        }
+    }
+}
+
+/// The right to change the trie: there is one of it, and whoever holds it is alone.
+pub(crate) struct Writer(());
+
+impl Writer {
+    /// To be made once for each trie.
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+/// What has to be done to put a prefix in.
+enum Insertion {
+    /// The node is there.
+    Exists,
+    /// A node fits between two.
+    Leaf,
+    /// A node and a fork are needed.
+    Fork,
+}
+
+/// The trie.
+pub(crate) struct AllowedIps<V: Owner> {
+    v4: Slot<Node<V>>,
+    v6: Slot<Node<V>>,
+}
+
+impl<V: Owner> AllowedIps<V> {
+    /// An empty trie.
+    pub(crate) const fn new() -> Self {
+        Self {
+            v4: Slot::empty(),
+            v6: Slot::empty(),
+        }
+    }
+
+    /// The owner of the longest prefix of an IPv4 address. Any context.
+    pub(crate) fn lookup_v4<'g>(&self, guard: &'g Guard, addr: [u8; 4]) -> Option<SharedRef<'g, V>> {
+        lookup(&self.v4, guard, Bits::v4(addr), 32)
+    }
+
+    /// The owner of the longest prefix of an IPv6 address. Any context.
+    pub(crate) fn lookup_v6<'g>(
+        &self,
+        guard: &'g Guard,
+        addr: &[u8; 16],
+    ) -> Option<SharedRef<'g, V>> {
+        lookup(&self.v6, guard, Bits::v6(addr), 128)
+    }
+
+    fn root(&self, prefix: &Prefix) -> &Slot<Node<V>> {
+        if prefix.v6 {
+            &self.v6
+        } else {
+            &self.v4
+        }
+    }
+
+    /// Gives a prefix to `owner`, whoever had it before. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; nothing has changed then.
+    pub(crate) fn insert(
+        &self,
+        _writer: &mut Writer,
+        prefix: Prefix,
+        owner: &Shared<V>,
+    ) -> Result {
+        let root = self.root(&prefix);
+        // Memory first, since it cannot be had within the read-side section.
+        let node = match self.plan(root, &prefix) {
+            Insertion::Exists => return self.give(root, &prefix, owner),
+            Insertion::Leaf => Node::new(prefix, Some(owner))?,
+            Insertion::Fork => {
+                let node = Node::new(prefix, Some(owner))?;
+                let fork = self.fork_for(root, &prefix)?;
+                owner.with_prefixes(|list| list.add(node.clone()))?;
+                self.place(root, &prefix, node, Some(fork));
+                return Ok(());
+            }
+        };
+        owner.with_prefixes(|list| list.add(node.clone()))?;
+        self.place(root, &prefix, node, None);
+        Ok(())
+    }
+
+    /// Goes down towards `prefix` as far as nodes are prefixes of it. Returns the slot to look at, what
+    /// is in it, and how many bits that has in common with `prefix`.
+    fn descend<'g>(
+        &self,
+        root: &'g Slot<Node<V>>,
+        guard: &'g Guard,
+        prefix: &Prefix,
+    ) -> (&'g Slot<Node<V>>, Option<(&'g Node<V>, u8)>) {
+        let mut slot = root;
+        while let Some(node) = slot.load(guard) {
+            let node = node.get();
+            let common = node
+                .prefix
+                .key
+                .common(prefix.key)
+                .min(node.prefix.bits)
+                .min(prefix.bits);
+            if common < node.prefix.bits || node.prefix.bits == prefix.bits {
+                return (slot, Some((node, common)));
+            }
+            slot = node.child_towards(prefix.key);
+        }
+        (slot, None)
+    }
+
+    fn plan(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Insertion {
+        let guard = rcu::read_lock();
+        match self.descend(root, &guard, prefix) {
+            (_, None) => Insertion::Leaf,
+            (_, Some((node, _))) if node.prefix == *prefix => Insertion::Exists,
+            (_, Some((_, common))) if common == prefix.bits => Insertion::Leaf,
+            _ => Insertion::Fork,
+        }
+    }
+
+    /// A fork for where the way to `prefix` leaves the trie.
+    fn fork_for(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Result<Shared<Node<V>>> {
+        let bits = {
+            let guard = rcu::read_lock();
+            self.descend(root, &guard, prefix)
+                .1
+                .map_or(0, |(_, common)| common)
+        };
+        Node::new(
+            Prefix {
+                key: prefix.key.prefix(bits),
+                bits,
+                v6: prefix.v6,
+            },
+            None,
+        )
+    }
+
+    /// Publishes a new node, below `fork` if there is one.
+    fn place(
+        &self,
+        root: &Slot<Node<V>>,
+        prefix: &Prefix,
+        node: Shared<Node<V>>,
+        fork: Option<Shared<Node<V>>>,
+    ) {
+        let guard = rcu::read_lock();
+        let (slot, below) = self.descend(root, &guard, prefix);
+        // What is in the slot now goes below the new node, or beside it below the fork.
+        let new = match (below, fork) {
+            (None, _) => node,
+            (Some((old, _)), None) => {
+                node.child_towards(old.prefix.key).set(slot.get());
+                node
+            }
+            (Some((old, _)), Some(fork)) => {
+                fork.child_towards(old.prefix.key).set(slot.get());
+                fork.child_towards(prefix.key).set(Some(node));
+                fork
+            }
+        };
+        slot.set(Some(new));
+    }
+
+    /// Gives the prefix of a node that is there to `owner`.
+    fn give(&self, root: &Slot<Node<V>>, prefix: &Prefix, owner: &Shared<V>) -> Result {
+        let Some(node) = self.find(root, prefix) else {
+            return Err(ENOENT);
+        };
+        if let Some(old) = node.owner.get() {
+            if Shared::ptr_eq(&old, owner) {
+                return Ok(());
+            }
+            old.with_prefixes(|list| list.remove(&node));
+            if let Err(e) = owner.with_prefixes(|list| list.add(node.clone())) {
+                // There was room for it a moment ago.
+                old.with_prefixes(|list| list.add(node.clone()))?;
+                return Err(e);
+            }
+        } else {
+            owner.with_prefixes(|list| list.add(node.clone()))?;
+        }
+        node.owner.set(Some(owner.clone()));
+        Ok(())
+    }
+
+    fn find(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Option<Shared<Node<V>>> {
+        let guard = rcu::read_lock();
+        let (slot, found) = self.descend(root, &guard, prefix);
+        found.filter(|(node, _)| node.prefix == *prefix)?;
+        slot.get()
+    }
+
+    /// Takes a prefix away from `owner`; nothing happens if it belongs to somebody else. May sleep.
+    pub(crate) fn remove(&self, _writer: &mut Writer, prefix: &Prefix, owner: &Shared<V>) {
+        let Some(node) = self.find(self.root(prefix), prefix) else {
+            return;
+        };
+        if node
+            .owner
+            .get()
+            .is_some_and(|other| Shared::ptr_eq(&other, owner))
+        {
+            owner.with_prefixes(|list| list.remove(&node));
+            self.unlink(&node);
+        }
+    }
+
+    /// Takes all prefixes away from `owner`. May sleep.
+    pub(crate) fn remove_owner(&self, _writer: &mut Writer, owner: &Shared<V>) {
+        let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
+        for node in list.0.iter() {
+            self.unlink(node);
+        }
+    }
+
+    /// Empties the trie, but not the lists of the owners, for which [`AllowedIps::forget`] is to be
+    /// called.
+    pub(crate) fn clear(&self, _writer: &mut Writer) {
+        self.v4.set(None);
+        self.v6.set(None);
+    }
+
+    /// Empties the list of an owner after [`AllowedIps::clear`]. May sleep.
+    pub(crate) fn forget(owner: &Shared<V>) {
+        let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
+        for node in list.0.iter() {
+            node.owner.set(None);
+        }
+    }
+
+    /// Takes the owner from a node, and out of the trie what serves no purpose any more.
+    fn unlink(&self, node: &Shared<Node<V>>) {
+        node.owner.set(None);
+        let guard = rcu::read_lock();
+        let mut slot = self.root(&node.prefix);
+        let mut above: Option<(&Slot<Node<V>>, &Node<V>)> = None;
+        while let Some(next) = slot.load(&guard) {
+            let next = next.get();
+            if next.prefix == node.prefix {
+                break;
+            }
+            if next.prefix.bits >= node.prefix.bits {
+                return;
+            }
+            above = Some((slot, next));
+            slot = next.child_towards(node.prefix.key);
+        }
+        match (node.child(false).get(), node.child(true).get()) {
+            // Still a fork.
+            (Some(_), Some(_)) => {}
+            (Some(child), None) | (None, Some(child)) => slot.set(Some(child)),
+            (None, None) => {
+                slot.set(None);
+                // The node above may be a fork that has only one child now.
+                if let Some((slot, parent)) = above {
+                    if !parent.owner.is_some() {
+                        let other = !node.prefix.key.bit(parent.prefix.bits);
+                        slot.set(parent.child(other).get());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The longest prefix of `key`, which has `length` bits.
+fn lookup<'g, V: Owner>(
+    root: &Slot<Node<V>>,
+    guard: &'g Guard,
+    key: Bits,
+    length: u8,
+) -> Option<SharedRef<'g, V>> {
+    let mut best = None;
+    let mut next = root.load(guard);
+    while let Some(node) = next {
+        let node = node.get();
+        if node.prefix.key.common(key) < node.prefix.bits {
+            break;
+        }
+        best = node.owner.load(guard).or(best);
+        if node.prefix.bits >= length {
+            break;
+        }
+        next = node.child_towards(key).load(guard);
+    }
+    best
+}

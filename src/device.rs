@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One interface: its keys, its peers, its sockets, and its life from creation to deletion.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::sync::{
+    new_mutex,
+    Arc,
+    Mutex, //
+};
+
+use crate::allowed_ips::{
+    AllowedIps,
+    Writer, //
+};
+use crate::crypto::{
+    CookieKeys,
+    CookieSecret,
+    Identity, //
+};
+use crate::flood::{
+    HandshakeQueue,
+    RateLimiter, //
+};
+use crate::keypair::IndexTable;
+use crate::net::bh::{
+    self,
+    BhLock, //
+};
+use crate::net::hashtable::HashMap;
+use crate::net::libcrypto;
+use crate::net::netdev::{
+    DevHandle,
+    Home,
+    Net,
+    NetDevice,
+    Stat, //
+};
+use crate::net::pipeline::Pipeline;
+use crate::net::rcu::{
+    self,
+    Shared,
+    Slot, //
+};
+use crate::net::rtnl::{
+    LinkDriver,
+    Rtnl, //
+};
+use crate::net::skb::Skb;
+use crate::net::udp::Sockets;
+use crate::net::workqueue::Queue;
+use crate::new_bh_lock;
+use crate::peer::Peer;
+use crate::protocol::messages::{
+    DATA_OVERHEAD,
+    PADDING_MULTIPLE,
+    TAG_LEN, //
+};
+use crate::protocol::PublicKey;
+use crate::receive::Incoming;
+use crate::transmit::{
+    Outgoing,
+    HEADROOM, //
+};
+
+/// Buckets of a device's peer table, as a power of two.
+const PEER_BITS: u32 = 11;
+
+/// The most peers that a device can have.
+const MAX_PEERS: usize = 1 << 20;
+
+/// The MTU of the path that the default MTU is meant for.
+const ETHERNET_MTU: u32 = 1500;
+
+/// Octets that a packet grows by on an IPv6 path: our own, UDP's and IPv6's.
+const OVERHEAD: u32 = DATA_OVERHEAD as u32 + 8 + 40;
+
+/// Octets that may wait on one CPU to be sealed, and as many to be opened.
+const QUEUE_LIMIT: usize = 16 << 20;
+
+/// The workers that all devices share.
+pub(crate) struct Workers {
+    /// Seals what is to be sent.
+    pub(crate) seal: Pipeline<Outgoing>,
+    /// Opens what was received.
+    pub(crate) open: Pipeline<Incoming>,
+    /// Runs the peers' timers and sends initiations; process context.
+    pub(crate) control: Queue,
+    /// Answers handshake messages; process context.
+    pub(crate) handshakes: Queue,
+}
+
+impl Workers {
+    /// Starts the workers. May sleep.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Ok(Arc::new(
+            Self {
+                seal: Pipeline::new(c"wg-seal", QUEUE_LIMIT)?,
+                open: Pipeline::new(c"wg-open", QUEUE_LIMIT)?,
+                control: Queue::unbound_freezable(c"wg-control")?,
+                handshakes: Queue::unbound_freezable(c"wg-kex")?,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+}
+
+/// The device's private key and what follows from it.
+pub(crate) struct LocalIdentity {
+    /// The static keys.
+    pub(crate) keys: Identity,
+    /// Keys of mac1 and cookies in messages to us.
+    pub(crate) cookie_keys: CookieKeys,
+}
+
+/// What the administrator configured; guarded by [`Device::config`].
+pub(crate) struct Config {
+    /// All peers in the order in which they were added.
+    pub(crate) peers: KVVec<Shared<Peer>>,
+    /// Changes with each configuration, so that a dump can tell that it is torn.
+    pub(crate) generation: u32,
+    /// UDP port; zero until a free one has been taken.
+    pub(crate) port: u16,
+    /// The right to change the allowed IPs.
+    pub(crate) writer: Writer,
+}
+
+/// The private data of an interface.
+#[pin_data]
+pub(crate) struct Device {
+    /// The interface, as long as it exists.
+    pub(crate) dev: DevHandle,
+    /// The namespace that the interface was created in: its sockets live there.
+    home: Home,
+    /// Shared with all other devices.
+    pub(crate) workers: Arc<Workers>,
+    /// The UDP sockets, while the interface is up.
+    #[pin]
+    pub(crate) sockets: Sockets<Device>,
+    /// Cryptokey routing.
+    pub(crate) allowed_ips: AllowedIps<Peer>,
+    /// Peers by public key.
+    #[pin]
+    pub(crate) peers: HashMap<PublicKey, Shared<Peer>>,
+    /// Handshakes and keypairs by receiver index.
+    #[pin]
+    pub(crate) indices: IndexTable,
+    /// Our static keys, if configured.
+    identity: Slot<LocalIdentity>,
+    /// Replaced every two minutes; process context (handshake workers).
+    #[pin]
+    pub(crate) cookie_secret: BhLock<Option<CookieSecret>>,
+    /// Handshake messages that wait for a worker.
+    #[pin]
+    pub(crate) handshakes: HandshakeQueue,
+    /// How often each source may start a handshake when we are under load.
+    #[pin]
+    pub(crate) limiter: RateLimiter,
+    /// Set by the administrator; taken with RTNL held.
+    #[pin]
+    pub(crate) config: Mutex<Config>,
+    /// Mark of outgoing packets; zero for none.
+    mark: Atomic<u32>,
+    /// Between `open` and `stop`.
+    up: Atomic<bool>,
+}
+
+impl Device {
+    /// Whether the interface is administratively up.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Relaxed)
+    }
+
+    /// The mark that outgoing packets carry; zero for none.
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark.load(Relaxed)
+    }
+
+    /// Our static keys.
+    pub(crate) fn identity(&self) -> Option<Shared<LocalIdentity>> {
+        self.identity.get()
+    }
+
+    /// Counts packets that could not be sent.
+    pub(crate) fn count_tx_dropped(&self, packets: usize) {
+        if packets == 0 {
+            return;
+        }
+        let guard = rcu::read_lock();
+        if let Some(dev) = self.dev.get(&guard) {
+            dev.count(Stat::TxDropped, packets);
+        }
+    }
+
+    /// Counts a sent handshake message of `len` octets.
+    pub(crate) fn count_tx(&self, len: usize) {
+        let _bh = bh::disable();
+        let guard = rcu::read_lock();
+        if let Some(dev) = self.dev.get(&guard) {
+            dev.tx_stats(1, len);
+        }
+    }
+
+    /// Counts a received and authentic handshake message of `len` octets.
+    pub(crate) fn count_rx(&self, len: usize) {
+        let _bh = bh::disable();
+        let guard = rcu::read_lock();
+        if let Some(dev) = self.dev.get(&guard) {
+            dev.rx_stats(len);
+        }
+    }
+
+    /// The peer with this public key.
+    pub(crate) fn find_peer(&self, public_key: &PublicKey) -> Option<Shared<Peer>> {
+        let guard = rcu::read_lock();
+        self.peers.get(&guard, public_key).cloned()
+    }
+
+    /// Adds a peer. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also when the device has as many peers as it can have.
+    pub(crate) fn add_peer(
+        this: &Shared<Self>,
+        config: &mut Config,
+        public_key: &PublicKey,
+        preshared: Option<[u8; 32]>,
+    ) -> Result<Shared<Peer>> {
+        if config.peers.len() >= MAX_PEERS {
+            return Err(ENOMEM);
+        }
+        let peer = Peer::new(this, public_key, preshared)?;
+        config.peers.reserve(1, GFP_KERNEL)?;
+        this.peers.insert(*public_key, peer.clone())?;
+        config.peers.push(peer.clone(), GFP_KERNEL)?;
+        Ok(peer)
+    }
+
+    /// Removes one peer. May sleep.
+    pub(crate) fn remove_peer(&self, config: &mut Config, peer: &Shared<Peer>) {
+        config
+            .peers
+            .retain(|other| !Shared::ptr_eq(other, peer));
+        self.allowed_ips.remove_owner(&mut config.writer, peer);
+        self.peers.remove(&peer.public_key);
+        Peer::remove(peer);
+    }
+
+    /// Removes all peers. May sleep.
+    pub(crate) fn remove_all_peers(&self, config: &mut Config) {
+        self.allowed_ips.clear(&mut config.writer);
+        for peer in config.peers.iter() {
+            self.peers.remove(&peer.public_key);
+        }
+        for peer in config.peers.drain_all() {
+            AllowedIps::forget(&peer);
+            Peer::remove(&peer);
+        }
+    }
+
+    /// Sets the private key; an all-zero one takes the key away. Sessions under the old key end.
+    /// May sleep.
+    pub(crate) fn set_private_key(&self, config: &mut Config, private: &[u8; 32]) -> Result {
+        let old = self.identity();
+        if let Some(old) = &old {
+            if libcrypto::equal(old.keys.private(), private) {
+                return Ok(());
+            }
+        }
+        let new = match Identity::new(*private) {
+            Some(keys) => {
+                let cookie_keys = CookieKeys::new(keys.public());
+                Some(Shared::new(LocalIdentity { keys, cookie_keys })?)
+            }
+            None => None,
+        };
+        // A peer with our own key would be a peer with ourselves.
+        if let Some(peer) = new
+            .as_ref()
+            .and_then(|new| self.find_peer(new.keys.public()))
+        {
+            self.remove_peer(config, &peer);
+        }
+        let first = old.is_none() && new.is_some();
+        self.identity.set(new);
+        for peer in config.peers.iter() {
+            peer.handshake.lock().remote.forget_static_static();
+            peer.expire_sessions();
+            if first && self.is_up() {
+                crate::transmit::send_staged(peer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the port and the mark; zero takes any free port. With the interface up the sockets move
+    /// at once. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// What the socket layer says, `EADDRINUSE` first of all; nothing has changed then.
+    pub(crate) fn set_port_and_mark(
+        this: &Shared<Self>,
+        config: &mut Config,
+        rtnl: &Rtnl,
+        port: Option<u16>,
+        mark: Option<u32>,
+    ) -> Result {
+        let new_port = port.filter(|port| *port != config.port);
+        if let Some(port) = new_port {
+            config.port = match this.home.get(rtnl) {
+                Some(net) if this.is_up() => {
+                    this.sockets.open(net, port, this)?
+                }
+                _ => port,
+            };
+        }
+        if let Some(mark) = mark {
+            this.mark.store(mark, Relaxed);
+        }
+        if new_port.is_some() || mark.is_some() {
+            for peer in config.peers.iter() {
+                peer.clear_source();
+            }
+        }
+        Ok(())
+    }
+
+    /// The namespace that the sockets live in, if it still exists.
+    pub(crate) fn home_net<'a>(&'a self, rtnl: &'a Rtnl) -> Option<&'a Net> {
+        self.home.get(rtnl)
+    }
+}
+
+impl LinkDriver for Device {
+    const KIND: &'static CStr = c"wireguard";
+    const HEADROOM: u16 = HEADROOM as u16;
+    const TAILROOM: u16 = (PADDING_MULTIPLE + TAG_LEN) as u16;
+    const MTU: u32 = ETHERNET_MTU - OVERHEAD;
+    // Padded to the multiple, the longest packet still has a length that fits an `int`.
+    const MAX_MTU: u32 = (i32::MAX as u32 & !(PADDING_MULTIPLE as u32 - 1)) - OVERHEAD;
+    type Context = Arc<Workers>;
+
+    fn create(dev: DevHandle, home: Home, workers: &Arc<Workers>) -> Result<Shared<Self>> {
+        Shared::pin_init(try_pin_init!(Self {
+            dev,
+            home,
+            workers: workers.clone(),
+            sockets <- Sockets::closed(),
+            allowed_ips: AllowedIps::new(),
+            peers <- HashMap::new(PEER_BITS),
+            indices <- IndexTable::new(),
+            identity: Slot::empty(),
+            cookie_secret <- new_bh_lock!(None, "device.cookie_secret"),
+            handshakes <- HandshakeQueue::new(),
+            limiter <- RateLimiter::new(),
+            config <- new_mutex!(
+                Config {
+                    peers: KVVec::new(),
+                    generation: 1,
+                    port: 0,
+                    writer: Writer::new(),
+                },
+                "device.config"
+            ),
+            mark: Atomic::new(0),
+            up: Atomic::new(false),
+        }? Error))
+    }
+
+    fn handle(&self) -> &DevHandle {
+        &self.dev
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
+        let mut config = this.config.lock();
+        let net = this.home.get(rtnl).ok_or(ENONET)?;
+        this.handshakes.open(this)?;
+        config.port = this.sockets.open(net, config.port, this)?;
+        this.up.store(true, Relaxed);
+        for peer in config.peers.iter() {
+            crate::transmit::send_staged(peer);
+            if peer.persistent_keepalive() != 0 {
+                crate::transmit::send_keepalive(peer);
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(this: &Shared<Self>, _dev: &NetDevice, _rtnl: &Rtnl) {
+        let config = this.config.lock();
+        this.up.store(false, Relaxed);
+        for peer in config.peers.iter() {
+            Peer::stop(peer);
+        }
+        this.sockets.close();
+        this.handshakes.close();
+        this.limiter.clear();
+    }
+
+    fn uninit(this: &Shared<Self>, _rtnl: &Rtnl) {
+        let mut config = this.config.lock();
+        this.up.store(false, Relaxed);
+        this.sockets.close();
+        this.remove_all_peers(&mut config);
+        this.handshakes.close();
+        this.limiter.clear();
+        this.identity.set(None);
+        this.cookie_secret.lock().take();
+    }
+
+    fn xmit(this: &Shared<Self>, dev: &NetDevice, skb: Skb) -> Result {
+        crate::transmit::xmit(this, dev, skb)
+    }
+
+    fn home_exit(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl) {
+        dev.carrier_off(rtnl);
+        let config = this.config.lock();
+        this.sockets.close();
+        for peer in config.peers.iter() {
+            peer.clear_source();
+        }
+    }
+
+    fn suspend(this: &Shared<Self>, _rtnl: &Rtnl) {
+        for peer in this.config.lock().peers.iter() {
+            peer.clear_keys();
+        }
+    }
+
+    fn vm_fork(this: &Shared<Self>, _rtnl: &Rtnl) {
+        for peer in this.config.lock().peers.iter() {
+            peer.expire_sessions();
+        }
+    }
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What keeps handshake messages from costing more than they may (whitepaper §5.3, §5.4.7).
+//!
+//! A handshake message costs several Curve25519 computations, so it waits in a queue of bounded
+//! length for a worker in process context. When the queue grows long the device is under load; then
+//! a sender must have proven its address with a cookie, and each address is served only so often.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+use crate::device::Device;
+use crate::keypair::now;
+use crate::net::bh::BhLock;
+use crate::net::endpoint::Address;
+use crate::net::hashtable::HashMap;
+use crate::net::rcu::{
+    self,
+    Shared,
+    Slot, //
+};
+use crate::net::skb::{
+    Skb,
+    SkbList, //
+};
+use crate::net::workqueue::{
+    Queue,
+    Runnable,
+    Task, //
+};
+use crate::new_bh_lock;
+use crate::protocol::ratelimit::Bucket;
+use crate::protocol::time::{
+    Duration,
+    Instant, //
+};
+
+/// Handshake messages of one device that may wait for a worker.
+const MAX_QUEUED: usize = 4096;
+/// From this many waiting messages on the device is under load.
+const LOADED: usize = MAX_QUEUED / 8;
+/// The device counts as loaded for this long after its queue was last found long.
+const LOAD_LINGERS: Duration = Duration::from_secs(1);
+/// Sources that the rate limiter remembers; others are refused until some are forgotten.
+const MAX_SOURCES: usize = 1 << 14;
+/// Buckets of the rate limiter's table, as a power of two.
+const SOURCE_BITS: u32 = 10;
+/// Idle sources are forgotten this often.
+const SWEEP_NS: u64 = 1_000_000_000;
+/// Workers that may answer handshakes of one device at the same time.
+const WORKERS: usize = 4;
+
+/// The waiting handshake messages of a device and those who answer them.
+#[pin_data]
+pub(crate) struct HandshakeQueue {
+    /// Filled in softirq, emptied by the workers.
+    #[pin]
+    waiting: BhLock<SkbList>,
+    /// Length of `waiting`, to be read without the lock.
+    len: Atomic<usize>,
+    /// Nanoseconds of [`now`] when the queue was last found long; zero for never.
+    loaded_at: Atomic<u64>,
+    /// Present while the interface is up.
+    workers: [Slot<Worker>; WORKERS],
+    /// Chooses the worker for the next message.
+    turn: Atomic<usize>,
+}
+
+impl HandshakeQueue {
+    /// An empty queue without workers.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            waiting <- new_bh_lock!(SkbList::new(), "handshakes"),
+            len: Atomic::new(0),
+            loaded_at: Atomic::new(0),
+            workers: [const { Slot::empty() }; WORKERS],
+            turn: Atomic::new(0),
+        })
+    }
+
+    /// Starts the workers. May sleep.
+    pub(crate) fn open(&self, device: &Shared<Device>) -> Result {
+        for slot in &self.workers {
+            if !slot.is_some() {
+                slot.set(Some(Worker::new(device)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the workers and drops what waits for them. May sleep.
+    pub(crate) fn close(&self) {
+        for slot in &self.workers {
+            if let Some(worker) = slot.take() {
+                Queue::cancel(&worker);
+            }
+        }
+        drop(self.take());
+    }
+
+    fn take(&self) -> SkbList {
+        let mut waiting = self.waiting.lock();
+        self.len.store(0, Relaxed);
+        core::mem::replace(&mut *waiting, SkbList::new())
+    }
+
+    /// Queues a message. `false` when it was dropped because the queue is full. Softirq.
+    pub(crate) fn push(&self, device: &Device, skb: Skb) -> bool {
+        let len = self.len.load(Relaxed);
+        if len >= MAX_QUEUED {
+            return false;
+        }
+        // Half full means a flood: do not let the receiving CPUs queue up for the lock as well.
+        let waiting = if len > MAX_QUEUED / 2 {
+            self.waiting.try_lock()
+        } else {
+            Some(self.waiting.lock())
+        };
+        let Some(mut waiting) = waiting else {
+            return false;
+        };
+        waiting.push_back(skb);
+        self.len.store(waiting.len(), Relaxed);
+        drop(waiting);
+
+        let turn = self.turn.fetch_add(1, Relaxed) % WORKERS;
+        let guard = rcu::read_lock();
+        let worker = self.workers.get(turn).and_then(|slot| slot.load(&guard));
+        if let Some(worker) = worker.and_then(|worker| worker.upgrade()) {
+            device.workers.handshakes.run_now(&worker);
+        }
+        true
+    }
+
+    fn pop(&self) -> Option<Skb> {
+        let mut waiting = self.waiting.lock();
+        let skb = waiting.pop_front();
+        self.len.store(waiting.len(), Relaxed);
+        skb
+    }
+
+    /// Whether senders have to prove their address. It stays so for a second after the queue was
+    /// last long, lest the answer flap.
+    pub(crate) fn under_load(&self, now: Instant) -> bool {
+        if self.len.load(Relaxed) >= LOADED {
+            self.loaded_at.store(now.as_nanos(), Relaxed);
+            return true;
+        }
+        let at = self.loaded_at.load(Relaxed);
+        at != 0 && now.since(Instant::from_nanos(at)) < LOAD_LINGERS
+    }
+}
+
+/// One of the workers of a device.
+#[pin_data]
+struct Worker {
+    device: Shared<Device>,
+    #[pin]
+    task: Task<Worker>,
+}
+
+impl Worker {
+    fn new(device: &Shared<Device>) -> Result<Shared<Self>> {
+        Shared::pin_init(try_pin_init!(Self {
+            device: device.clone(),
+            task <- Task::new(),
+        }? Error))
+    }
+}
+
+impl Runnable for Worker {
+    fn task(&self) -> &Task<Self> {
+        &self.task
+    }
+
+    fn run(this: &Shared<Self>) {
+        let device = &this.device;
+        while let Some(skb) = device.handshakes.pop() {
+            crate::handshake::receive(device, skb);
+        }
+        if device.limiter.sweep() && device.is_up() {
+            device.workers.handshakes.schedule(this, SWEEP_NS);
+        }
+    }
+}
+
+/// How often each source may start a handshake while we are under load: a token bucket for each IPv4
+/// address and each IPv6 /64.
+#[pin_data]
+pub(crate) struct RateLimiter {
+    #[pin]
+    sources: HashMap<[u8; 9], Source>,
+    /// Nanoseconds of [`now`] when idle sources were last looked for.
+    swept_at: Atomic<u64>,
+}
+
+#[pin_data]
+struct SourceState {
+    #[pin]
+    bucket: BhLock<Bucket>,
+}
+
+/// The bucket of one source.
+type Source = Shared<SourceState>;
+
+impl RateLimiter {
+    /// No source known.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            sources <- HashMap::new(SOURCE_BITS),
+            swept_at: Atomic::new(0),
+        }? Error)
+    }
+
+    /// Whether a message from `source` may be served now. May sleep.
+    pub(crate) fn allow(&self, source: &Address) -> bool {
+        let key = match source {
+            Address::V4 { addr, .. } => {
+                let [a, b, c, d] = *addr;
+                [4, a, b, c, d, 0, 0, 0, 0]
+            }
+            Address::V6 { addr, .. } => {
+                let [a, b, c, d, e, f, g, h, ..] = *addr;
+                [6, a, b, c, d, e, f, g, h]
+            }
+        };
+        let now = now();
+        {
+            let guard = rcu::read_lock();
+            if let Some(known) = self.sources.get(&guard, &key) {
+                return known.bucket.lock().allow(now);
+            }
+        }
+        if self.sources.len() >= MAX_SOURCES {
+            return false;
+        }
+        let state = Shared::pin_init(try_pin_init!(SourceState {
+            bucket <- new_bh_lock!(Bucket::new(now), "limiter.bucket"),
+        }? Error));
+        let Ok(state) = state else { return false };
+        let allowed = state.bucket.lock().allow(now);
+        // If another worker was first, its bucket stands; this one message more does no harm.
+        match self.sources.insert(key, state) {
+            Ok(()) => allowed,
+            Err(e) => e == EEXIST && allowed,
+        }
+    }
+
+    /// Forgets sources that have been idle, at most once a second. `true` while any is known. May
+    /// sleep.
+    fn sweep(&self) -> bool {
+        if self.sources.len() == 0 {
+            return false;
+        }
+        let now = now();
+        let last = Instant::from_nanos(self.swept_at.load(Relaxed));
+        if now.since(last).as_nanos() >= SWEEP_NS / 2 {
+            self.swept_at.store(now.as_nanos(), Relaxed);
+            self.sources
+                .retain(|_, source| !source.bucket.lock().idle(now));
+        }
+        true
+    }
+
+    /// Forgets all sources. May sleep.
+    pub(crate) fn clear(&self) {
+        self.sources.retain(|_, _| false);
+    }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The handshake from the driver's side: sending initiations, and answering what comes in.
+//!
+//! Whitepaper §5.4. Everything here runs in process context, because Curve25519 takes long and the
+//! peer's handshake mutex is held over it.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+use crate::crypto::{
+    CookieSecret,
+    Received, //
+};
+use crate::device::{
+    Device,
+    LocalIdentity, //
+};
+use crate::keypair::now;
+use crate::net::clock;
+use crate::net::endpoint::Endpoint;
+use crate::net::libcrypto;
+use crate::net::rcu::{
+    self,
+    Shared, //
+};
+use crate::net::skb::Skb;
+use crate::peer::{
+    HandshakeSide,
+    Peer, //
+};
+use crate::protocol::messages::{
+    Message,
+    INITIATION_LEN, //
+};
+use crate::protocol::time::Tai64n;
+use crate::protocol::timers::Event;
+
+/// The DS field of handshake messages: AF41, so that they pass a loaded path.
+const HANDSHAKE_DS: u8 = 0x88;
+
+/// Sends an initiation to `peer` unless one was sent a moment ago. May sleep.
+pub(crate) fn send_initiation(peer: &Shared<Peer>) {
+    let now = now();
+    let Some(identity) = peer.device.identity() else {
+        return;
+    };
+    if !peer.claim_initiation(now) {
+        return;
+    }
+    let mut guard = peer.handshake.lock();
+    let side = &mut *guard;
+    let Ok(index) = fresh_index(peer, side) else {
+        return;
+    };
+    let (seconds, nanoseconds) = clock::realtime();
+    let initiation = side.noise.initiate(
+        &identity.keys,
+        &mut side.remote,
+        random(),
+        index,
+        Tai64n::from_unix(seconds, nanoseconds),
+    );
+    let Some(mut message) = initiation else {
+        return;
+    };
+    side.cookies
+        .add_macs(&peer.cookie_keys, &mut message, now);
+    drop(guard);
+    Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
+    send_buffer(peer, &message);
+    Peer::events(peer, &[Event::InitiationSent]);
+}
+
+/// An index for a new handshake; the one of an unfinished handshake is given back.
+fn fresh_index(peer: &Shared<Peer>, side: &mut HandshakeSide) -> Result<u32> {
+    if side.closed {
+        return Err(ESHUTDOWN);
+    }
+    let index = peer.device.indices.reserve(peer)?;
+    if let Some(old) = side.index.replace(index) {
+        peer.device.indices.remove(old);
+    }
+    Ok(index)
+}
+
+/// Sends a handshake message to the peer's endpoint.
+fn send_buffer(peer: &Shared<Peer>, message: &[u8]) {
+    let Some(mut endpoint) = peer.endpoint() else {
+        return;
+    };
+    let before = endpoint;
+    let sent = peer.device.sockets.send_buffer(
+        message,
+        &mut endpoint,
+        Some(&peer.route),
+        peer.device.mark(),
+        HANDSHAKE_DS,
+    );
+    if sent.is_ok() {
+        peer.tx_bytes.add(message.len() as u64, Relaxed);
+        peer.device.count_tx(message.len());
+    }
+    if endpoint != before {
+        peer.source_failed(&endpoint);
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    libcrypto::random(&mut bytes);
+    bytes
+}
+
+/// Answers one received handshake message. May sleep.
+pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
+    // The longest handshake message is the initiation; the length was checked on arrival.
+    let mut buffer = [0; INITIATION_LEN];
+    let Some(datagram) = buffer.get_mut(..skb.len()) else {
+        return;
+    };
+    if !skb.copy_bytes(0, datagram) {
+        return;
+    }
+    let Some(identity) = device.identity() else {
+        return;
+    };
+    let Some(from) = Endpoint::of_received(&skb) else {
+        return;
+    };
+    let Some(message) = Message::parse(datagram) else {
+        return;
+    };
+    match message {
+        Message::CookieReply(reply) => {
+            if let Some(peer) = peer_of_index(device, reply.receiver()) {
+                let mut side = peer.handshake.lock();
+                side.cookies
+                    .consume_reply(&peer.cookie_keys, reply.bytes(), now());
+            }
+        }
+        Message::Initiation(initiation) => {
+            if may_serve(device, &identity, datagram, initiation.sender(), &from) {
+                if let Some(peer) = respond(device, &identity, initiation.bytes(), from) {
+                    authenticated(&peer, datagram.len());
+                }
+            }
+        }
+        Message::Response(response) => {
+            if may_serve(device, &identity, datagram, response.sender(), &from) {
+                let peer = peer_of_index(device, response.receiver());
+                if let Some(peer) = peer.filter(|peer| {
+                    complete(peer, &identity, response.bytes(), from)
+                }) {
+                    authenticated(&peer, datagram.len());
+                }
+            }
+        }
+        Message::Data { .. } => {}
+    }
+}
+
+/// Checks mac1, and under load mac2 and the sender's rate. A sender without a valid cookie gets one.
+fn may_serve(
+    device: &Shared<Device>,
+    identity: &LocalIdentity,
+    datagram: &[u8],
+    sender: u32,
+    from: &Endpoint,
+) -> bool {
+    if !identity.cookie_keys.check_mac1(datagram) {
+        return false;
+    }
+    let now = now();
+    if !device.handshakes.under_load(now) {
+        return true;
+    }
+    let (source, len) = from.remote.octets();
+    let Some(source) = source.get(..len) else {
+        return false;
+    };
+    let fresh = random();
+    let mut secret = device.cookie_secret.lock();
+    let _expired = secret.take_if(|secret| secret.expired(now));
+    let secret = secret.get_or_insert_with(|| CookieSecret::new(fresh, now));
+    if secret.check_mac2(datagram, source) {
+        return device.limiter.allow(&from.remote);
+    }
+    let reply = secret.reply(&identity.cookie_keys, datagram, sender, source, random());
+    if let Some(reply) = reply {
+        let mut to = *from;
+        let sent =
+            device
+                .sockets
+                .send_buffer(&reply, &mut to, None, device.mark(), HANDSHAKE_DS);
+        if sent.is_ok() {
+            device.count_tx(reply.len());
+        }
+    }
+    false
+}
+
+/// The peer that a receiver index was handed to.
+fn peer_of_index(device: &Device, index: u32) -> Option<Shared<Peer>> {
+    let guard = rcu::read_lock();
+    device
+        .indices
+        .get(&guard, index)
+        .map(|entry| entry.peer.clone())
+}
+
+/// Whether `identity` is still the device's: the key may have been changed while we computed. To be
+/// asked with the peer's handshake locked, since a change of key clears each handshake afterwards.
+fn is_current(device: &Device, identity: &Shared<LocalIdentity>) -> bool {
+    device
+        .identity()
+        .is_some_and(|current| Shared::ptr_eq(&current, identity))
+}
+
+/// Answers an initiation with a response (§5.4.2, §5.4.3).
+fn respond(
+    device: &Shared<Device>,
+    identity: &Shared<LocalIdentity>,
+    message: &[u8; INITIATION_LEN],
+    from: Endpoint,
+) -> Option<Shared<Peer>> {
+    let received = Received::open(&identity.keys, message)?;
+    let peer = device.find_peer(received.remote_public())?;
+
+    let mut guard = peer.handshake.lock();
+    let side = &mut *guard;
+    let now = now();
+    if !is_current(device, identity) {
+        return None;
+    }
+    side.noise
+        .accept(&identity.keys, &mut side.remote, received, now)
+        .ok()?;
+    peer.set_endpoint(from);
+
+    let index = fresh_index(&peer, side).ok()?;
+    let mut response =
+        side.noise.respond(&side.remote, random(), index)?;
+    side.cookies
+        .add_macs(&peer.cookie_keys, &mut response, now);
+    let session = side.noise.begin_session(now)?;
+    side.index = None;
+    peer.keypairs.install(&device.indices, session).ok()?;
+    drop(guard);
+
+    Peer::events(
+        &peer,
+        &[
+            Event::ResponseSent,
+            Event::SessionDerived,
+            Event::Traversal,
+            Event::AuthenticatedSent,
+        ],
+    );
+    send_buffer(&peer, &response);
+    Some(peer)
+}
+
+/// Completes a handshake of ours with the peer's response (§5.4.3, §5.4.5).
+fn complete(
+    peer: &Shared<Peer>,
+    identity: &Shared<LocalIdentity>,
+    message: &[u8; crate::protocol::messages::RESPONSE_LEN],
+    from: Endpoint,
+) -> bool {
+    let mut guard = peer.handshake.lock();
+    let side = &mut *guard;
+    if !is_current(&peer.device, identity)
+        || !side
+            .noise
+            .accept_response(&identity.keys, &side.remote, message)
+    {
+        return false;
+    }
+    peer.set_endpoint(from);
+    if let Some(session) = side.noise.begin_session(now()) {
+        side.index = None;
+        let installed = peer.keypairs.install(&peer.device.indices, session);
+        drop(guard);
+        if installed.is_ok() {
+            Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);
+            peer.handshake_completed();
+            // What waits for the session confirms it to the responder; if nothing waits, an empty
+            // message does.
+            crate::transmit::send_keepalive(peer);
+        }
+    }
+    true
+}
+
+/// Counts an authentic handshake message and tells the timers.
+fn authenticated(peer: &Shared<Peer>, len: usize) {
+    peer.count_rx(len);
+    peer.device.count_rx(len);
+    Peer::events(peer, &[Event::AuthenticatedReceived, Event::Traversal]);
+}

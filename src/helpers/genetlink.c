@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <net/genetlink.h>
+
+struct net *net_helper_genl_info_net(const struct genl_info *info)
+{
+	return genl_info_net(info);
+}
+
+const struct genl_info *net_helper_genl_info_dump(struct netlink_callback *cb)
+{
+	return genl_info_dump(cb);
+}
+
+void *net_helper_netlink_callback_ctx(struct netlink_callback *cb)
+{
+	return cb->ctx;
+}
+
+void *net_helper_genl_dump_put(struct sk_buff *skb, struct netlink_callback *cb,
+			       const struct genl_family *family, u8 cmd)
+{
+	return genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, family,
+			   NLM_F_MULTI, cmd);
+}
+
+void net_helper_genl_dump_check_consistent(struct netlink_callback *cb, void *user_hdr)
+{
+	genl_dump_check_consistent(cb, user_hdr);
+}
+
+void net_helper_genlmsg_end(struct sk_buff *skb, void *hdr)
+{
+	genlmsg_end(skb, hdr);
+}
+
+void net_helper_genlmsg_cancel(struct sk_buff *skb, void *hdr)
+{
+	genlmsg_cancel(skb, hdr);
+}
+
+struct nlattr *net_helper_nla_nest_start(struct sk_buff *skb, int attrtype)
+{
+	return nla_nest_start(skb, attrtype);
+}
+
+void net_helper_nla_nest_end(struct sk_buff *skb, struct nlattr *start)
+{
+	nla_nest_end(skb, start);
+}
+
+void net_helper_nla_nest_cancel(struct sk_buff *skb, struct nlattr *start)
+{
+	nla_nest_cancel(skb, start);
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include <net/dst_cache.h>
+#include <net/inet_sock.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
+#include <net/route.h>
+#include <net/udp_tunnel.h>
+
+bool net_helper_ipv6_mod_enabled(void)
+{
+	return ipv6_mod_enabled();
+}
+
+__be16 net_helper_inet_sport(const struct sock *sk)
+{
+	return inet_sk(sk)->inet_sport;
+}
+
+void *net_helper_sk_user_data(const struct sock *sk)
+{
+	return rcu_dereference_sk_user_data(sk);
+}
+
+struct net *net_helper_sock_net(const struct sock *sk)
+{
+	return sock_net(sk);
+}
+
+u32 net_helper_ipv6_iface_scope_id(const struct in6_addr *addr, int iface)
+{
+	return ipv6_iface_scope_id(addr, iface);
+}
+
+void net_helper_dst_cache_reset(struct dst_cache *cache)
+{
+	dst_cache_reset(cache);
+}
+
+void net_helper_ip_rt_put(struct rtable *rt)
+{
+	ip_rt_put(rt);
+}
+
+struct net_device *net_helper_dst_dev(const struct dst_entry *dst)
+{
+	return dst_dev(dst);
+}
+
+int net_helper_ip4_dst_hoplimit(const struct dst_entry *dst)
+{
+	return ip4_dst_hoplimit(dst);
+}
+
+void net_helper_skb_set_mark(struct sk_buff *skb, u32 mark)
+{
+	skb->mark = mark;
+}
+
+void net_helper_skb_ignore_df(struct sk_buff *skb)
+{
+	skb->ignore_df = 1;
+}
+
+unsigned int net_helper_udp_len(const struct sk_buff *skb)
+{
+	return ntohs(udp_hdr(skb)->len);
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keypairs: the sessions that a peer holds at one time, and their indices.
+//!
+//! Whitepaper §5.4.6 and §6.3. A peer has up to three keypairs. `current` seals what we send. `next` is
+//! a session that we derived as the responder and that the initiator has not yet used; it becomes
+//! `current` with the first message it opens. `previous` still opens messages that were on the way
+//! when `current` changed.
+//!
+//! Readers take a keypair from its slot under RCU. Writers hold [`Keypairs::state`].
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+use crate::crypto::Session;
+use crate::net::bh::BhLock;
+use crate::net::clock;
+use crate::net::hashtable::HashMap;
+use crate::net::libcrypto;
+use crate::net::rcu::{
+    self,
+    Shared,
+    Slot, //
+};
+use crate::new_bh_lock;
+use crate::peer::Peer;
+use crate::protocol::replay::ReplayWindow;
+use crate::protocol::session::REJECT_AFTER_MESSAGES;
+use crate::protocol::time::Instant;
+
+/// The time by the clock that all protocol limits are measured with: it counts suspend.
+pub(crate) fn now() -> Instant {
+    Instant::from_nanos(clock::boottime_coarse_ns())
+}
+
+/// One session with its counters.
+#[pin_data]
+pub(crate) struct Keypair {
+    /// Keys and indices; immutable.
+    pub(crate) session: Session,
+    /// The counter of the next message to be sent. Grows by whole batches.
+    next_counter: Atomic<u64>,
+    /// Cleared when the session may no longer seal.
+    sending: Atomic<bool>,
+    /// Counters of the messages that were received; taken once per batch, bottom halves off.
+    #[pin]
+    window: BhLock<ReplayWindow>,
+}
+
+impl Keypair {
+    fn new(session: Session) -> Result<Shared<Self>> {
+        Shared::pin_init(try_pin_init!(Self {
+            session,
+            next_counter: Atomic::new(0),
+            sending: Atomic::new(true),
+            window <- new_bh_lock!(ReplayWindow::new(), "keypair.window"),
+        }? Error))
+    }
+
+    /// Whether new messages may be sealed with this keypair.
+    pub(crate) fn may_send(&self, now: Instant) -> bool {
+        self.sending.load(Relaxed)
+            && self
+                .session
+                .usable_for_sending(self.next_counter.load(Relaxed), now)
+    }
+
+    /// Whether the keypair was sent with at all, is still in use, and has come to the age or count at
+    /// which the sender asks for a new one.
+    pub(crate) fn rekey_due_after_sending(&self, now: Instant) -> bool {
+        self.sending.load(Relaxed)
+            && self
+                .session
+                .rekey_due_after_sending(self.next_counter.load(Relaxed), now)
+    }
+
+    /// Whether the initiator must ask for a new keypair lest it lose this one (§6.2).
+    pub(crate) fn rekey_due_after_receiving(&self, now: Instant) -> bool {
+        self.sending.load(Relaxed) && self.session.rekey_due_after_receiving(now)
+    }
+
+    /// Stops sealing with this keypair; it still opens messages.
+    pub(crate) fn stop_sending(&self) {
+        self.sending.store(false, Relaxed);
+    }
+
+    /// Takes `count` consecutive counters and returns the first.
+    ///
+    /// `None` when the session has used up its counters; it is closed for sending then.
+    pub(crate) fn reserve(&self, count: u64) -> Option<u64> {
+        let first = self.next_counter.fetch_add(count, Relaxed);
+        match first.checked_add(count) {
+            Some(end) if end <= REJECT_AFTER_MESSAGES => Some(first),
+            _ => {
+                self.stop_sending();
+                None
+            }
+        }
+    }
+
+    /// Whether messages may still be opened.
+    pub(crate) fn may_receive(&self, now: Instant) -> bool {
+        self.session.usable_for_receiving(now)
+    }
+
+    /// Takes note of a received counter. `false` for a replay, and for a counter out of range.
+    pub(crate) fn accept_counter(&self, counter: u64) -> bool {
+        self.window.lock().accept(counter)
+    }
+}
+
+/// Buckets of a device's index table, as a power of two.
+const INDEX_BITS: u32 = 12;
+
+/// What a receiver index stands for.
+pub(crate) struct IndexEntry {
+    /// The peer that the index was handed to.
+    pub(crate) peer: Shared<Peer>,
+    /// The keypair, once the handshake with this index is complete.
+    pub(crate) keypair: Slot<Keypair>,
+}
+
+/// The receiver indices of one device: random 32-bit numbers, so that an observer learns nothing
+/// from them.
+#[pin_data]
+pub(crate) struct IndexTable {
+    #[pin]
+    map: HashMap<u32, IndexEntry>,
+}
+
+impl IndexTable {
+    /// An empty table.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self { map <- HashMap::new(INDEX_BITS) }? Error)
+    }
+
+    /// Reserves a fresh index for a handshake with `peer`. May sleep.
+    pub(crate) fn reserve(&self, peer: &Shared<Peer>) -> Result<u32> {
+        // With 2^20 peers of 4 indices each, one try in 2^10 finds its number taken.
+        for _ in 0..32 {
+            let index = libcrypto::random_u32();
+            let entry = IndexEntry {
+                peer: peer.clone(),
+                keypair: Slot::empty(),
+            };
+            match self.map.insert(index, entry) {
+                Err(e) if e == EEXIST => continue,
+                other => return other.map(|()| index),
+            }
+        }
+        Err(EBUSY)
+    }
+
+    /// Publishes the keypair that the handshake with `index` has led to.
+    fn publish(&self, index: u32, keypair: &Shared<Keypair>) -> bool {
+        let guard = rcu::read_lock();
+        match self.map.get(&guard, &index) {
+            Some(entry) => {
+                entry.keypair.set(Some(keypair.clone()));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What `index` stands for, if it is one of ours.
+    pub(crate) fn get<'g>(&'g self, guard: &'g rcu::Guard, index: u32) -> Option<&'g IndexEntry> {
+        self.map.get(guard, &index)
+    }
+
+    /// Gives an index back.
+    pub(crate) fn remove(&self, index: u32) {
+        self.map.remove(&index);
+    }
+}
+
+/// The keypairs of one peer.
+#[pin_data]
+pub(crate) struct Keypairs {
+    current: Slot<Keypair>,
+    previous: Slot<Keypair>,
+    next: Slot<Keypair>,
+    /// Serialises the writers of the three slots; `true` once the peer is gone and may have none.
+    /// Taken in process context and in softirq.
+    #[pin]
+    closed: BhLock<bool>,
+}
+
+impl Keypairs {
+    /// No keypair at all.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            current: Slot::empty(),
+            previous: Slot::empty(),
+            next: Slot::empty(),
+            closed <- new_bh_lock!(false, "keypairs"),
+        })
+    }
+
+    /// The slot whose keypair seals what we send.
+    pub(crate) fn current(&self) -> &Slot<Keypair> {
+        &self.current
+    }
+
+    /// Adds the keypair of a completed handshake and publishes its index. May sleep.
+    ///
+    /// As the initiator we may use it at once. As the responder we wait for the first message that
+    /// it opens: until then the initiator may not have our response (§5.4.6).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or `ESHUTDOWN` when the peer has been removed. The index is given back then.
+    pub(crate) fn install(&self, indices: &IndexTable, session: Session) -> Result {
+        let index = session.local_index();
+        let initiator = session.initiator();
+        let keypair = Keypair::new(session).inspect_err(|_| indices.remove(index))?;
+
+        let closed = self.closed.lock();
+        if *closed || !indices.publish(index, &keypair) {
+            indices.remove(index);
+            return Err(ESHUTDOWN);
+        }
+        let retired = if initiator {
+            // A `next` that nobody confirmed may still open messages of the other side, which
+            // believes in it.
+            match self.next.take() {
+                Some(next) => {
+                    let current = self.current.swap(Some(keypair));
+                    [self.previous.swap(Some(next)), current]
+                }
+                None => {
+                    let current = self.current.swap(Some(keypair));
+                    [self.previous.swap(current), None]
+                }
+            }
+        } else {
+            [self.next.swap(Some(keypair)), self.previous.take()]
+        };
+        drop(closed);
+        retire(indices, retired);
+        Ok(())
+    }
+
+    /// Notes that `keypair` has opened a message. `true` if it was waiting for just that and is now
+    /// the current one.
+    pub(crate) fn confirm(&self, indices: &IndexTable, keypair: &Shared<Keypair>) -> bool {
+        let is_next = || {
+            let guard = rcu::read_lock();
+            self.next
+                .load(&guard)
+                .is_some_and(|next| core::ptr::eq(&*next, &**keypair))
+        };
+        // Without the lock first: this runs once per received batch.
+        if !is_next() {
+            return false;
+        }
+        let closed = self.closed.lock();
+        if *closed || !is_next() {
+            return false;
+        }
+        let next = self.next.take();
+        let retired = self.previous.swap(self.current.swap(next));
+        drop(closed);
+        retire(indices, [retired, None]);
+        true
+    }
+
+    /// Stops sending with what is there; messages on the way to us are still opened.
+    pub(crate) fn expire(&self) {
+        let _closed = self.closed.lock();
+        for slot in [&self.next, &self.current] {
+            if let Some(keypair) = slot.get() {
+                keypair.stop_sending();
+            }
+        }
+    }
+
+    /// Drops all keypairs; with `close` no new one is ever accepted.
+    pub(crate) fn clear(&self, indices: &IndexTable, close: bool) {
+        let mut closed = self.closed.lock();
+        *closed |= close;
+        let retired = [self.next.take(), self.previous.take(), self.current.take()];
+        drop(closed);
+        retire(indices, retired);
+    }
+}
+
+/// Takes the indices of keypairs that are no longer in a slot out of the table.
+fn retire<const N: usize>(indices: &IndexTable, keypairs: [Option<Shared<Keypair>>; N]) {
+    for keypair in keypairs.into_iter().flatten() {
+        indices.remove(keypair.session.local_index());
+    }
+}

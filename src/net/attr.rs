@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Netlink attributes: what a family accepts, and reading what came.
+//!
+//! C header: [`include/net/netlink.h`](srctree/include/net/netlink.h)
+
+use core::marker::PhantomData;
+
+use kernel::prelude::*;
+
+use super::bindings;
+
+/// What one attribute of a family may be. A table of them, indexed by attribute type, is what the
+/// core checks a request against before the family sees it.
+#[repr(transparent)]
+pub(crate) struct Policy(bindings::nla_policy);
+
+// SAFETY: Policies are never written.
+unsafe impl Sync for Policy {}
+
+impl Policy {
+    const fn of(kind: u32) -> bindings::nla_policy {
+        bindings::nla_policy {
+            type_: kind as u8,
+            validation_type: bindings::nla_policy_validation_NLA_VALIDATE_NONE as u8,
+            len: 0,
+            __bindgen_anon_1: bindings::nla_policy__bindgen_ty_1 { mask: 0 },
+        }
+    }
+
+    const fn range(kind: u32, validation: u32, min: i16, max: i16) -> Self {
+        let mut policy = Self::of(kind);
+        policy.validation_type = validation as u8;
+        policy.__bindgen_anon_1 = bindings::nla_policy__bindgen_ty_1 {
+            __bindgen_anon_1: bindings::nla_policy__bindgen_ty_1__bindgen_ty_1 { min, max },
+        };
+        Self(policy)
+    }
+
+    /// No such attribute; position zero of each table.
+    pub(crate) const fn unspec() -> Self {
+        Self(Self::of(bindings::NLA_UNSPEC))
+    }
+
+    /// A number of 8 bits.
+    pub(crate) const fn u8() -> Self {
+        Self(Self::of(bindings::NLA_U8))
+    }
+
+    /// A number of 16 bits.
+    pub(crate) const fn u16() -> Self {
+        Self(Self::of(bindings::NLA_U16))
+    }
+
+    /// A number of 32 bits.
+    pub(crate) const fn u32() -> Self {
+        Self(Self::of(bindings::NLA_U32))
+    }
+
+    /// A number of 64 bits.
+    pub(crate) const fn u64() -> Self {
+        Self(Self::of(bindings::NLA_U64))
+    }
+
+    /// Flags out of `mask`, 32 bits.
+    pub(crate) const fn mask32(mask: u32) -> Self {
+        let mut policy = Self::of(bindings::NLA_U32);
+        policy.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MASK as u8;
+        policy.__bindgen_anon_1 = bindings::nla_policy__bindgen_ty_1 { mask };
+        Self(policy)
+    }
+
+    /// A null-terminated string of at most `len` octets before the null.
+    pub(crate) const fn nul_string(len: u16) -> Self {
+        let mut policy = Self::of(bindings::NLA_NUL_STRING);
+        policy.len = len;
+        Self(policy)
+    }
+
+    /// Octets, just so many.
+    pub(crate) const fn exact_len(len: i16) -> Self {
+        Self::range(
+            bindings::NLA_BINARY,
+            bindings::nla_policy_validation_NLA_VALIDATE_RANGE,
+            len,
+            len,
+        )
+    }
+
+    /// Octets, at least so many.
+    pub(crate) const fn min_len(len: i16) -> Self {
+        Self::range(
+            bindings::NLA_BINARY,
+            bindings::nla_policy_validation_NLA_VALIDATE_MIN,
+            len,
+            0,
+        )
+    }
+
+    /// A list whose entries are attributes after `table`; the entries' own types mean nothing.
+    pub(crate) const fn nested_array<const N: usize>(table: &'static [Policy; N]) -> Self {
+        let mut policy = Self::of(bindings::NLA_NESTED_ARRAY);
+        policy.len = (N - 1) as u16;
+        policy.__bindgen_anon_1 = bindings::nla_policy__bindgen_ty_1 {
+            nested_policy: table.as_ptr().cast(),
+        };
+        Self(policy)
+    }
+
+    pub(super) fn table(table: &'static [Policy]) -> *const bindings::nla_policy {
+        table.as_ptr().cast()
+    }
+}
+
+/// One attribute of a request: a type and octets.
+#[derive(Clone, Copy)]
+pub(crate) struct Attr<'a> {
+    payload: &'a [u8],
+}
+
+/// Octets of an attribute's header: its length, header included, and its type.
+const HEADER_LEN: usize = 4;
+/// The bits of the type that are flags.
+const TYPE_MASK: u16 = 0x3fff;
+
+impl<'a> Attr<'a> {
+    /// # Safety
+    ///
+    /// `attr` is an attribute that the core has checked; it lives for `'a`.
+    pub(super) unsafe fn from_raw(attr: *const bindings::nlattr) -> Self {
+        // SAFETY: The length covers header and payload.
+        let payload = unsafe {
+            let len = usize::from((*attr).nla_len).saturating_sub(HEADER_LEN);
+            core::slice::from_raw_parts(attr.cast::<u8>().add(HEADER_LEN), len)
+        };
+        Self { payload }
+    }
+
+    /// The octets.
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// `N` octets, if there are just so many.
+    pub(crate) fn array<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.payload.try_into().ok()
+    }
+
+    /// A number of 8 bits.
+    pub(crate) fn u8(&self) -> Option<u8> {
+        self.payload.first().copied()
+    }
+
+    /// A number of 16 bits.
+    pub(crate) fn u16(&self) -> Option<u16> {
+        self.payload.first_chunk().map(|b| u16::from_ne_bytes(*b))
+    }
+
+    /// A number of 32 bits.
+    pub(crate) fn u32(&self) -> Option<u32> {
+        self.payload.first_chunk().map(|b| u32::from_ne_bytes(*b))
+    }
+
+    /// A null-terminated string.
+    pub(crate) fn cstr(&self) -> Option<&'a CStr> {
+        CStr::from_bytes_until_nul(self.payload).ok()
+    }
+
+    /// The attributes inside, with their types, in order.
+    fn typed_children(&self) -> impl Iterator<Item = (u16, Attr<'a>)> {
+        let mut rest = self.payload;
+        core::iter::from_fn(move || {
+            let (len, after) = rest.split_first_chunk()?;
+            let (kind, after) = after.split_first_chunk()?;
+            let len = usize::from(u16::from_ne_bytes(*len));
+            let payload = after.get(..len.checked_sub(HEADER_LEN)?)?;
+            // The next one begins at a multiple of four.
+            let step = len.checked_next_multiple_of(4)?;
+            rest = rest.get(step..).unwrap_or_default();
+            Some((
+                u16::from_ne_bytes(*kind) & TYPE_MASK,
+                Attr { payload },
+            ))
+        })
+    }
+
+    /// The entries of a list.
+    pub(crate) fn children(&self) -> impl Iterator<Item = Attr<'a>> {
+        self.typed_children().map(|(_, attr)| attr)
+    }
+
+    /// The attributes inside by type; of several of one type the last counts, and types of `N` and
+    /// above are not looked at.
+    pub(crate) fn nested<const N: usize>(&self) -> Attrs<'a, N> {
+        let mut attrs = Attrs([None; N]);
+        for (kind, attr) in self.typed_children() {
+            if let Some(slot) = attrs.0.get_mut(usize::from(kind)) {
+                *slot = Some(attr);
+            }
+        }
+        attrs
+    }
+}
+
+/// Attributes by type.
+pub(crate) struct Attrs<'a, const N: usize>([Option<Attr<'a>>; N]);
+
+impl<'a, const N: usize> Attrs<'a, N> {
+    /// The attribute of this type.
+    pub(crate) fn get(&self, kind: u16) -> Option<Attr<'a>> {
+        self.0.get(usize::from(kind)).copied().flatten()
+    }
+}
+
+/// Where a family says in words what is wrong with a request.
+pub(crate) struct Extack<'a> {
+    ptr: *mut bindings::netlink_ext_ack,
+    _request: PhantomData<&'a ()>,
+}
+
+impl<'a> Extack<'a> {
+    /// # Safety
+    ///
+    /// `ptr` is null or good for `'a`.
+    pub(super) unsafe fn from_raw(ptr: *mut bindings::netlink_ext_ack) -> Self {
+        Self {
+            ptr,
+            _request: PhantomData,
+        }
+    }
+
+    /// Nobody listens.
+    pub(crate) fn none() -> Self {
+        Self {
+            ptr: core::ptr::null_mut(),
+            _request: PhantomData,
+        }
+    }
+
+    /// Sets the message.
+    pub(crate) fn set(&self, message: &'static CStr) {
+        if !self.ptr.is_null() {
+            // SAFETY: By the constructor's contract; the message lives for ever.
+            unsafe { (*self.ptr)._msg = message.as_ptr().cast() };
+        }
+    }
+}

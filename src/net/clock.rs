@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Clocks.
+//!
+//! C header: [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
+
+use super::bindings;
+
+/// Nanoseconds since boot, suspend included; as of the last tick. Any context.
+pub(crate) fn boottime_coarse_ns() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::ktime_get_coarse_boottime_ns() }
+}
+
+/// Wall clock time: seconds since the Unix epoch and nanoseconds. Any context.
+pub(crate) fn realtime() -> (u64, u32) {
+    let mut ts = bindings::timespec64::default();
+    // SAFETY: `ts` is ours to be written.
+    unsafe { bindings::ktime_get_real_ts64(&mut ts) };
+    // CAST: The kernel keeps the wall clock positive and the nanoseconds below 10^9.
+    (ts.tv_sec as u64, ts.tv_nsec as u32)
+}

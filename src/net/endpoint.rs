@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where a tunnel's packets go, and from which of our addresses.
+//!
+//! C headers: [`include/uapi/linux/in.h`](srctree/include/uapi/linux/in.h),
+//! [`include/net/dst_cache.h`](srctree/include/net/dst_cache.h)
+
+use core::cell::UnsafeCell;
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Relaxed, //
+};
+
+use super::bh::BhLock;
+use super::bindings;
+use super::skb::{
+    IpVersion,
+    Skb, //
+};
+use crate::new_bh_lock;
+
+/// Octets of `struct sockaddr_in`.
+const SOCKADDR_IN_LEN: usize = 16;
+/// Octets of `struct sockaddr_in6`.
+pub(crate) const SOCKADDR_IN6_LEN: usize = 28;
+
+/// An address and a UDP port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// IPv4.
+    V4 {
+        /// The address.
+        addr: [u8; 4],
+        /// The port.
+        port: u16,
+    },
+    /// IPv6.
+    V6 {
+        /// The address.
+        addr: [u8; 16],
+        /// The port.
+        port: u16,
+        /// The flow label and traffic class as configured; shown, but not sent.
+        flowinfo: u32,
+        /// The device that a link-local address is on; zero for others.
+        scope: u32,
+    },
+}
+
+impl Address {
+    /// Reads a socket address as user space writes it. `None` for a family that is neither IPv4 nor
+    /// IPv6, and for a length that is not the family's.
+    pub(crate) fn from_sockaddr(bytes: &[u8]) -> Option<Self> {
+        let (family, rest) = bytes.split_first_chunk()?;
+        let family = u32::from(u16::from_ne_bytes(*family));
+        let (port, rest) = rest.split_first_chunk()?;
+        let port = u16::from_be_bytes(*port);
+        match (family, bytes.len()) {
+            (bindings::AF_INET, SOCKADDR_IN_LEN) => Some(Self::V4 {
+                addr: *rest.first_chunk()?,
+                port,
+            }),
+            (bindings::AF_INET6, SOCKADDR_IN6_LEN) => {
+                let (flowinfo, rest) = rest.split_first_chunk()?;
+                let (addr, scope) = rest.split_first_chunk()?;
+                Some(Self::V6 {
+                    addr: *addr,
+                    port,
+                    flowinfo: u32::from_be_bytes(*flowinfo),
+                    scope: u32::from_ne_bytes(*scope.first_chunk()?),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// The socket address as user space reads it, and its length.
+    pub(crate) fn to_sockaddr(self) -> ([u8; SOCKADDR_IN6_LEN], usize) {
+        let mut out = [0; SOCKADDR_IN6_LEN];
+        let mut put = |at: usize, bytes: &[u8]| {
+            for (to, from) in out.iter_mut().skip(at).zip(bytes) {
+                *to = *from;
+            }
+        };
+        match self {
+            Self::V4 { addr, port } => {
+                put(0, &(bindings::AF_INET as u16).to_ne_bytes());
+                put(2, &port.to_be_bytes());
+                put(4, &addr);
+                (out, SOCKADDR_IN_LEN)
+            }
+            Self::V6 {
+                addr,
+                port,
+                flowinfo,
+                scope,
+            } => {
+                put(0, &(bindings::AF_INET6 as u16).to_ne_bytes());
+                put(2, &port.to_be_bytes());
+                put(4, &flowinfo.to_be_bytes());
+                put(8, &addr);
+                put(24, &scope.to_ne_bytes());
+                (out, SOCKADDR_IN6_LEN)
+            }
+        }
+    }
+
+    /// Address and port as octets in network order, and how many they are.
+    pub(crate) fn octets(&self) -> ([u8; 18], usize) {
+        let mut out = [0; 18];
+        let (addr, port): (&[u8], u16) = match self {
+            Self::V4 { addr, port } => (addr, *port),
+            Self::V6 { addr, port, .. } => (addr, *port),
+        };
+        let octets = Iterator::chain(addr.iter().copied(), port.to_be_bytes());
+        for (to, from) in out.iter_mut().zip(octets) {
+            *to = from;
+        }
+        (out, addr.len().saturating_add(2))
+    }
+}
+
+/// Which of our own addresses the other side knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// None in particular.
+    Unset,
+    /// An IPv4 address, and the device that packets to it came in by.
+    V4 {
+        /// The address.
+        addr: [u8; 4],
+        /// The device's number.
+        ifindex: u32,
+    },
+    /// An IPv6 address.
+    V6 {
+        /// The address.
+        addr: [u8; 16],
+    },
+}
+
+/// Both ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// The other side.
+    pub(crate) remote: Address,
+    /// Our side.
+    pub(crate) source: Source,
+}
+
+impl Endpoint {
+    /// Where to answer the datagram whose payload `skb` is.
+    pub(crate) fn of_received(skb: &Skb) -> Option<Self> {
+        let port = skb.outer_source_port()?;
+        let ifindex = skb.incoming_ifindex();
+        match skb.outer_version()? {
+            IpVersion::V4 => {
+                let (from, to) = skb.outer_ipv4()?;
+                Some(Self {
+                    remote: Address::V4 { addr: from, port },
+                    source: Source::V4 { addr: to, ifindex },
+                })
+            }
+            IpVersion::V6 => {
+                let (from, to) = skb.outer_ipv6()?;
+                let addr = bindings::in6_addr {
+                    in6_u: bindings::in6_addr__bindgen_ty_1 { u6_addr8: from },
+                };
+                Some(Self {
+                    remote: Address::V6 {
+                        addr: from,
+                        port,
+                        flowinfo: 0,
+                        // SAFETY: The address is good during the call.
+                        scope: unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as _) },
+                    },
+                    source: Source::V6 { addr: to },
+                })
+            }
+        }
+    }
+}
+
+/// The route to an endpoint, remembered on each CPU. The memory for it is taken when the first packet
+/// is sent.
+///
+/// # Invariants
+///
+/// Once `ready` is set, `cache` is initialised and stays where it is; it is used through the kernel's
+/// functions, which keep CPUs apart.
+#[pin_data(PinnedDrop)]
+pub(crate) struct DstCache {
+    cache: UnsafeCell<bindings::dst_cache>,
+    ready: Atomic<bool>,
+    /// Held by who initialises.
+    #[pin]
+    init: BhLock<()>,
+}
+
+// SAFETY: By the type invariant.
+unsafe impl Send for DstCache {}
+// SAFETY: As above.
+unsafe impl Sync for DstCache {}
+
+impl DstCache {
+    /// Nothing remembered.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            cache: UnsafeCell::new(bindings::dst_cache::default()),
+            ready: Atomic::new(false),
+            init <- new_bh_lock!((), "dst_cache"),
+        })
+    }
+
+    /// The cache, if there is memory for it.
+    pub(super) fn get(&self) -> *mut bindings::dst_cache {
+        if !self.ready.load(Acquire) {
+            let _init = self.init.lock();
+            if !self.ready.load(Relaxed) {
+                // SAFETY: The lock keeps others away, and nobody uses the cache before `ready`.
+                if unsafe { bindings::dst_cache_init(self.cache.get(), bindings::GFP_ATOMIC_MASK) } != 0 {
+                    return core::ptr::null_mut();
+                }
+                self.ready.store(true, kernel::sync::atomic::Release);
+            }
+        }
+        self.cache.get()
+    }
+
+    /// Forgets the route. Any context.
+    pub(crate) fn reset(&self) {
+        if self.ready.load(Acquire) {
+            // SAFETY: By the type invariant.
+            unsafe { bindings::dst_cache_reset(self.cache.get()) };
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for DstCache {
+    fn drop(self: Pin<&mut Self>) {
+        if self.ready.load(Acquire) {
+            // SAFETY: By the type invariant; nobody uses the cache any more.
+            unsafe { bindings::dst_cache_destroy(self.cache.get()) };
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Giving received packets to the stack, merged where they belong together.
+//!
+//! C header: [`include/net/gro.h`](srctree/include/net/gro.h)
+
+use core::pin::Pin;
+
+use super::bh::BhGuard;
+use super::bindings;
+use super::skb::{
+    LinearSkb,
+    Skb, //
+};
+
+/// Packets that are on their way up together.
+///
+/// # Invariants
+///
+/// The node's lists are initialised and the node is not moved; bottom halves are off.
+pub(crate) struct Gro {
+    node: bindings::gro_node,
+    _pin: core::marker::PhantomPinned,
+}
+
+/// Runs `f` with a place for received packets, and passes on what is there afterwards.
+pub(crate) fn with_gro<R>(_bh: &BhGuard, f: impl FnOnce(&mut Gro) -> R) -> R {
+    let mut gro = Gro {
+        node: bindings::gro_node::default(),
+        _pin: core::marker::PhantomPinned,
+    };
+    // An empty list points to itself, so this is done in the place where the node stays.
+    for bucket in &mut gro.node.hash {
+        init_list(&mut bucket.list);
+    }
+    init_list(&mut gro.node.rx_list);
+    let result = f(&mut gro);
+    // SAFETY: `gro` is not moved after the lists were initialised.
+    unsafe { Pin::new_unchecked(&mut gro) }.flush();
+    result
+}
+
+fn init_list(list: &mut bindings::list_head) {
+    list.next = list;
+    list.prev = list;
+}
+
+impl Gro {
+    /// Takes a packet that a device has received.
+    pub(crate) fn receive(&mut self, skb: LinearSkb) {
+        // SAFETY: By the type invariant; the packet is handed over.
+        unsafe { bindings::gro_receive_skb(&mut self.node, Skb::from(skb).into_raw()) };
+    }
+
+    fn flush(self: Pin<&mut Self>) {
+        // SAFETY: Nothing is moved. By the type invariant the lists are good; what is on the list of
+        // finished packets is handed over, and the list is not used again.
+        unsafe {
+            let node = &mut self.get_unchecked_mut().node;
+            bindings::__gro_flush(node, false);
+            if node.rx_count != 0 {
+                bindings::netif_receive_skb_list(&mut node.rx_list);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ICMP errors to the source of a packet that a device cannot send.
+//!
+//! C headers: [`include/linux/icmp.h`](srctree/include/linux/icmp.h),
+//! [`include/linux/icmpv6.h`](srctree/include/linux/icmpv6.h)
+
+use super::bindings;
+use super::skb::{
+    IpVersion,
+    Skb, //
+};
+
+/// Says that the packet's destination cannot be reached. The packet is as the stack handed it to the
+/// device; bottom halves are off.
+pub(crate) fn host_unreachable(skb: &mut Skb) {
+    // SAFETY: The packet is owned, and not modified yet.
+    unsafe {
+        match skb.inner_protocol() {
+            Some(IpVersion::V4) => bindings::icmp_ndo_send(
+                skb.as_ptr(),
+                bindings::ICMP_DEST_UNREACH as _,
+                bindings::ICMP_HOST_UNREACH as _,
+                0,
+            ),
+            Some(IpVersion::V6) => bindings::icmpv6_ndo_send(
+                skb.as_ptr(),
+                bindings::ICMPV6_DEST_UNREACH as _,
+                bindings::ICMPV6_ADDR_UNREACH as _,
+                0,
+            ),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network devices and namespaces, as far as a tunnel driver meets them.
+//!
+//! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
+//! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
+
+use kernel::prelude::*;
+use kernel::types::Opaque;
+
+use super::bindings;
+use super::rcu::{
+    Guard,
+    RawSlot, //
+};
+use super::rtnl::Rtnl;
+
+/// A counter of a device's standard statistics.
+#[derive(Clone, Copy)]
+pub(crate) enum Stat {
+    TxErrors,
+    TxDropped,
+    RxErrors,
+    RxDropped,
+    RxFrameErrors,
+    RxLengthErrors,
+}
+
+/// A network device; exists behind references only.
+#[repr(transparent)]
+pub(crate) struct NetDevice(Opaque<bindings::net_device>);
+
+// SAFETY: The methods may be called from any thread.
+unsafe impl Sync for NetDevice {}
+
+impl NetDevice {
+    /// # Safety
+    ///
+    /// `ptr` is a device that lives for `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::net_device) -> &'a Self {
+        // SAFETY: The caller's promise; the layout is the same.
+        unsafe { &*ptr.cast() }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::net_device {
+        self.0.get()
+    }
+
+    /// The present name.
+    pub(crate) fn name<'a>(&'a self, _rtnl: &'a Rtnl) -> &'a CStr {
+        // SAFETY: The name is null-terminated, and changes with RTNL held only.
+        unsafe { CStr::from_ptr((&raw const (*self.as_ptr()).name).cast()) }
+    }
+
+    /// The number by which user space knows the device.
+    pub(crate) fn ifindex(&self) -> u32 {
+        // SAFETY: The device lives.
+        unsafe { (&raw const (*self.as_ptr()).ifindex).read_volatile() as u32 }
+    }
+
+    /// The longest packet, in octets.
+    pub(crate) fn mtu(&self) -> u32 {
+        // SAFETY: The device lives.
+        unsafe { bindings::netdev_mtu(self.as_ptr()) }
+    }
+
+    /// Counts sent packets. Bottom halves off.
+    pub(crate) fn tx_stats(&self, packets: u32, octets: usize) {
+        // SAFETY: The device has per-CPU statistics while it can be reached.
+        unsafe { bindings::dev_sw_netstats_tx_add(self.as_ptr(), packets, octets as u32) };
+    }
+
+    /// Counts one received packet. Bottom halves off.
+    pub(crate) fn rx_stats(&self, octets: usize) {
+        // SAFETY: The device has per-CPU statistics while it can be reached.
+        unsafe { bindings::dev_sw_netstats_rx_add(self.as_ptr(), octets as u32) };
+    }
+
+    /// Adds to a counter. Any context.
+    pub(crate) fn count(&self, stat: Stat, packets: usize) {
+        let dev = self.as_ptr();
+        // SAFETY: The device lives, and the counters are atomic.
+        unsafe {
+            let counter = match stat {
+                Stat::TxErrors => bindings::dev_stat_tx_errors(dev),
+                Stat::TxDropped => bindings::dev_stat_tx_dropped(dev),
+                Stat::RxErrors => bindings::dev_stat_rx_errors(dev),
+                Stat::RxDropped => bindings::dev_stat_rx_dropped(dev),
+                Stat::RxFrameErrors => bindings::dev_stat_rx_frame_errors(dev),
+                Stat::RxLengthErrors => bindings::dev_stat_rx_length_errors(dev),
+            };
+            bindings::atomic_long_add(packets as _, counter);
+        }
+    }
+
+    /// Tells the stack that the device has lost its link.
+    pub(crate) fn carrier_off(&self, _rtnl: &Rtnl) {
+        // SAFETY: The device lives.
+        unsafe { bindings::netif_carrier_off(self.as_ptr()) };
+    }
+
+    /// Keeps IPv4 from sending redirects for packets that leave where they came in, which on a
+    /// tunnel with many peers is the normal case, and IPv6 from making up a link-local address.
+    pub(super) fn tame_addressing(&self, _rtnl: &Rtnl) {
+        let dev = self.as_ptr();
+        // SAFETY: The device lives, and RTNL is held.
+        unsafe {
+            let v4 = bindings::in_dev_get_rtnl(dev);
+            if !v4.is_null() {
+                bindings::in_dev_conf_set_send_redirects(v4, 0);
+                bindings::ipv4_devconf_all_set_send_redirects(bindings::dev_net(dev), 0);
+            }
+            let v6 = bindings::in6_dev_get(dev);
+            if !v6.is_null() {
+                bindings::inet6_dev_set_addr_gen_mode(v6, bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE as _);
+            }
+        }
+    }
+}
+
+/// A way to a device for those who may outlive it.
+///
+/// # Invariants
+///
+/// The pointer is null, or a device that is not freed before a grace period has passed after it was
+/// made null.
+pub(crate) struct DevHandle(RawSlot<bindings::net_device>);
+
+impl DevHandle {
+    pub(super) fn new(dev: *mut bindings::net_device) -> Self {
+        Self(RawSlot::new(dev))
+    }
+
+    /// The device, unless it is gone.
+    pub(crate) fn get<'g>(&'g self, _guard: &'g Guard) -> Option<&'g NetDevice> {
+        let dev = self.0.load();
+        if dev.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariant the device lives while the guard does.
+        Some(unsafe { NetDevice::from_raw(dev) })
+    }
+
+    /// The device, unless it is gone; for those who hold RTNL.
+    pub(crate) fn get_locked<'g>(&'g self, _rtnl: &'g Rtnl) -> Option<&'g NetDevice> {
+        let dev = self.0.load();
+        if dev.is_null() {
+            return None;
+        }
+        // SAFETY: The pointer is made null with RTNL held, and the device lives then.
+        Some(unsafe { NetDevice::from_raw(dev) })
+    }
+
+    pub(super) fn revoke(&self) {
+        self.0.store(core::ptr::null_mut());
+    }
+}
+
+/// A network namespace; exists behind references only.
+#[repr(transparent)]
+pub(crate) struct Net(Opaque<bindings::net>);
+
+impl Net {
+    /// # Safety
+    ///
+    /// `ptr` is a namespace that lives for `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::net) -> &'a Self {
+        // SAFETY: The caller's promise; the layout is the same.
+        unsafe { &*ptr.cast() }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::net {
+        self.0.get()
+    }
+
+    /// Whether the current task has `CAP_NET_ADMIN` over the namespace.
+    pub(crate) fn may_administer(&self) -> bool {
+        // SAFETY: The namespace lives.
+        unsafe { bindings::ns_capable((*self.as_ptr()).user_ns, bindings::CAP_NET_ADMIN as _) }
+    }
+}
+
+/// The namespace that a device was created in. The device may move away; the namespace may end
+/// before it.
+pub(crate) struct Home(RawSlot<bindings::net>);
+
+impl Home {
+    pub(super) fn new(net: *mut bindings::net) -> Self {
+        Self(RawSlot::new(net))
+    }
+
+    /// The namespace, unless it has ended.
+    pub(crate) fn get<'a>(&'a self, _rtnl: &'a Rtnl) -> Option<&'a Net> {
+        let net = self.0.load();
+        if net.is_null() {
+            return None;
+        }
+        // SAFETY: The pointer is made null with RTNL held, when the namespace ends.
+        Some(unsafe { Net::from_raw(net) })
+    }
+
+    pub(super) fn is(&self, net: *mut bindings::net) -> bool {
+        self.0.load() == net
+    }
+
+    pub(super) fn revoke(&self) {
+        self.0.store(core::ptr::null_mut());
+    }
+}

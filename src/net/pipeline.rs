@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work that is done in parallel and completed in order.
+//!
+//! A [`Job`] belongs to a [`Lane`]. All jobs of a [`Pipeline`] are processed by workers on all CPUs,
+//! in any order; the jobs of one lane are completed one after the other in the order in which they
+//! were submitted. Who finishes the job at the head of a lane completes it, and all finished ones
+//! behind it.
+//!
+//! A submitted job is on two lists: the queue of a CPU, until it is processed, and its lane, until it
+//! is completed. Locks: a CPU's queue, then a lane; both with bottom halves off.
+
+use core::cell::UnsafeCell;
+use core::ptr;
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+use super::bh::{
+    self,
+    BhLock, //
+};
+use super::bindings;
+use super::workqueue::Queue;
+use crate::new_bh_lock;
+
+/// Jobs of this much [`Job::cost`] are processed before the first of them is completed, at most: it
+/// lets [`Job::Scope`] see several completions together.
+const BATCH_COST: usize = 64 << 10;
+/// As many jobs, at most.
+const BATCH_JOBS: usize = 64;
+
+/// A piece of work.
+pub(crate) trait Job: Send + Sized + 'static {
+    /// What the completions of one batch have in common.
+    type Scope;
+
+    /// Makes a scope and runs `f` in it, bottom halves off.
+    fn with_scope<R>(f: impl FnOnce(&mut Self::Scope) -> R) -> R;
+
+    /// The lane that the job belongs to, reached through something that the job owns: it lives at
+    /// least as long as the job, and is the same each time.
+    fn lane(&self) -> &Lane<Self>;
+
+    /// Octets, by which queues are bounded. Asked for before the job is processed.
+    fn cost(&self) -> usize;
+
+    /// Does the work, on any CPU, bottom halves off.
+    fn process(&mut self);
+
+    /// Ends the work, in the lane's order, bottom halves off.
+    fn complete(&mut self, scope: &mut Self::Scope);
+}
+
+/// A submitted job.
+///
+/// # Invariants
+///
+/// Until `done` is set, under the lane's lock, only the CPU queue and then the worker that took the
+/// node from there use `job`; afterwards only the one that flushes the lane does.
+struct Node<J> {
+    job: UnsafeCell<J>,
+    cost: usize,
+    next_in_lane: *mut Node<J>,
+    next_on_cpu: *mut Node<J>,
+    done: bool,
+}
+
+/// The order of some jobs.
+#[pin_data]
+pub(crate) struct Lane<J> {
+    #[pin]
+    state: BhLock<LaneState<J>>,
+}
+
+/// # Invariants
+///
+/// `head` to `tail` are linked by `next_in_lane`; the lane owns the nodes.
+struct LaneState<J> {
+    head: *mut Node<J>,
+    tail: *mut Node<J>,
+    /// Somebody completes jobs of this lane and will look at the head again under the lock.
+    flushing: bool,
+}
+
+// SAFETY: The nodes are owned, and jobs may be sent.
+unsafe impl<J: Send> Send for LaneState<J> {}
+
+impl<J: Job> Lane<J> {
+    /// An empty lane.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            state <- new_bh_lock!(
+                LaneState {
+                    head: ptr::null_mut(),
+                    tail: ptr::null_mut(),
+                    flushing: false,
+                },
+                "pipeline.lane"
+            ),
+        })
+    }
+}
+
+/// The jobs that wait for one CPU.
+#[pin_data]
+#[repr(C)]
+struct CpuQueue<J> {
+    work: UnsafeCell<bindings::work_struct>,
+    #[pin]
+    state: BhLock<CpuState<J>>,
+    /// Octets that wait, to be read without the lock.
+    waiting: Atomic<usize>,
+    /// Which CPU.
+    number: i32,
+}
+
+/// # Invariants
+///
+/// `head` to `tail` are linked by `next_on_cpu`; none of the nodes is done.
+struct CpuState<J> {
+    head: *mut Node<J>,
+    tail: *mut Node<J>,
+    cost: usize,
+}
+
+// SAFETY: Jobs may be sent.
+unsafe impl<J: Send> Send for CpuState<J> {}
+// SAFETY: The work item is used through the workqueue's functions only, the rest is locked.
+unsafe impl<J: Send> Sync for CpuQueue<J> {}
+// SAFETY: As above.
+unsafe impl<J: Send> Send for CpuQueue<J> {}
+
+/// Workers on all CPUs for one kind of job.
+///
+/// # Invariants
+///
+/// `cpus` has an entry for each possible CPU number, with an initialised work item.
+pub(crate) struct Pipeline<J: Job> {
+    queue: Queue,
+    cpus: KVec<Pin<KBox<CpuQueue<J>>>>,
+    /// The CPU that was last given a job because the submitter's own was busy.
+    last: Atomic<i32>,
+    limit: usize,
+}
+
+impl<J: Job> Pipeline<J> {
+    /// Workers for jobs of at most `limit` octets of cost waiting on each CPU. May sleep.
+    pub(crate) fn new(name: &'static CStr, limit: usize) -> Result<Self> {
+        // SAFETY: No requirements.
+        let count = unsafe { bindings::nr_cpu_ids() } as usize;
+        let mut cpus = KVec::with_capacity(count, GFP_KERNEL)?;
+        for number in 0..count {
+            let cpu = KBox::pin_init(
+                pin_init!(CpuQueue {
+                    work: UnsafeCell::new(bindings::work_struct::default()),
+                    state <- new_bh_lock!(
+                        CpuState::<J> {
+                            head: ptr::null_mut(),
+                            tail: ptr::null_mut(),
+                            cost: 0,
+                        },
+                        "pipeline.cpu"
+                    ),
+                    waiting: Atomic::new(0),
+                    number: number as i32,
+                }),
+                GFP_KERNEL,
+            )?;
+            // SAFETY: The item is pinned, and nobody uses it yet.
+            unsafe { bindings::init_work(cpu.work.get(), Some(run::<J>)) };
+            cpus.push(cpu, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            queue: Queue::percpu_highpri(name)?,
+            cpus,
+            last: Atomic::new(-1),
+            limit,
+        })
+    }
+
+    /// The CPU for the next job: this one unless it has work waiting, else the next in turn.
+    fn choose(&self) -> usize {
+        // SAFETY: No requirements.
+        let this = unsafe { bindings::raw_smp_processor_id() } as usize;
+        if self
+            .cpus
+            .get(this)
+            .is_some_and(|cpu| cpu.waiting.load(Relaxed) == 0)
+        {
+            return this;
+        }
+        // SAFETY: Any number is good for a start. A CPU that goes offline after this still has its
+        // items run, by workers that are bound to none.
+        let next = unsafe { bindings::next_online_cpu(self.last.load(Relaxed)) };
+        self.last.store(next as i32, Relaxed);
+        next as usize
+    }
+
+    /// Gives a job to the workers. Any context.
+    ///
+    /// # Errors
+    ///
+    /// The job comes back when too much waits already or there is no memory.
+    pub(crate) fn submit(&self, job: J) -> Result<(), J> {
+        let cost = job.cost();
+        let Some(cpu) = self.cpus.get(self.choose()) else {
+            return Err(job);
+        };
+        if cpu.waiting.load(Relaxed).saturating_add(cost) > self.limit.max(cost) {
+            return Err(job);
+        }
+        let space = match KBox::<Node<J>>::new_uninit(GFP_ATOMIC) {
+            Ok(space) => space,
+            Err(_) => return Err(job),
+        };
+        let node = space.write(Node {
+            job: UnsafeCell::new(job),
+            cost,
+            next_in_lane: ptr::null_mut(),
+            next_on_cpu: ptr::null_mut(),
+            done: false,
+        });
+        let node = KBox::into_raw(node);
+
+        let mut queue = cpu.state.lock();
+        {
+            // SAFETY: The node is not shared yet; its lane lives as long as its job.
+            let mut lane = unsafe { &*(*node).job.get() }.lane().state.lock();
+            if lane.tail.is_null() {
+                lane.head = node;
+            } else {
+                // SAFETY: The lane owns its nodes; the link is guarded by the lane's lock.
+                unsafe { (*lane.tail).next_in_lane = node };
+            }
+            lane.tail = node;
+        }
+        if queue.tail.is_null() {
+            queue.head = node;
+        } else {
+            // SAFETY: The node in the queue is not done, so it lives; the link is guarded by the
+            // queue's lock.
+            unsafe { (*queue.tail).next_on_cpu = node };
+        }
+        queue.tail = node;
+        queue.cost = queue.cost.saturating_add(cost);
+        cpu.waiting.store(queue.cost, Relaxed);
+        drop(queue);
+        self.kick(cpu);
+        Ok(())
+    }
+
+    fn kick(&self, cpu: &CpuQueue<J>) {
+        // SAFETY: The item is initialised and lives as long as the pipeline, which flushes the queue
+        // before it goes.
+        unsafe {
+            bindings::queue_work_on(cpu.number, self.queue.as_ptr(), cpu.work.get());
+        }
+    }
+
+    /// Waits until all jobs that were submitted so far are completed. Sleeps.
+    pub(crate) fn stop(&self) {
+        self.queue.flush();
+    }
+}
+
+impl<J: Job> Drop for Pipeline<J> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl<J: Job> CpuQueue<J> {
+    fn pop(&self) -> *mut Node<J> {
+        let mut state = self.state.lock();
+        let node = state.head;
+        if !node.is_null() {
+            // SAFETY: A node in the queue is not done, so it lives; the link is guarded by the lock.
+            let (next, cost) = unsafe { ((*node).next_on_cpu, (*node).cost) };
+            state.head = next;
+            if next.is_null() {
+                state.tail = ptr::null_mut();
+            }
+            state.cost = state.cost.saturating_sub(cost);
+            self.waiting.store(state.cost, Relaxed);
+        }
+        node
+    }
+
+    /// Processes and completes some jobs; `false` when none is left.
+    fn run_batch(&self) -> bool {
+        let _bh = bh::disable();
+        J::with_scope(|scope| {
+            let mut cost = 0usize;
+            for _ in 0..BATCH_JOBS {
+                let node = self.pop();
+                if node.is_null() {
+                    return false;
+                }
+                // SAFETY: The node was taken from the queue and is not done: its job is ours alone.
+                unsafe {
+                    cost = cost.saturating_add((*node).cost);
+                    (*(*node).job.get()).process();
+                    finish(node, scope);
+                }
+                if cost >= BATCH_COST {
+                    break;
+                }
+            }
+            true
+        })
+    }
+}
+
+/// Marks a job as processed and completes what the lane has ready.
+///
+/// No job is left behind: `done` is set under the lane's lock. Either nobody is flushing, and we do;
+/// or somebody is, who takes the lock again before he stops, and finds the mark.
+///
+/// # Safety
+///
+/// The caller has taken `node` from a CPU queue and has processed it.
+unsafe fn finish<J: Job>(node: *mut Node<J>, scope: &mut J::Scope) {
+    // SAFETY: Until `done` is set nobody else uses the node, and the lane lives as long as its job.
+    let lane = unsafe { &*(*node).job.get() }.lane();
+    let mut state = lane.state.lock();
+    // SAFETY: As above.
+    unsafe { (*node).done = true };
+    if state.flushing {
+        return;
+    }
+    state.flushing = true;
+    // The job completed last keeps the lane alive until the next one is at hand.
+    let mut last: Option<KBox<Node<J>>> = None;
+    loop {
+        let head = state.head;
+        // SAFETY: The lane owns its nodes, and its lock is held.
+        if head.is_null() || !unsafe { (*head).done } {
+            state.flushing = false;
+            drop(state);
+            break;
+        }
+        // SAFETY: As above.
+        state.head = unsafe { (*head).next_in_lane };
+        if state.head.is_null() {
+            state.tail = ptr::null_mut();
+        }
+        drop(state);
+        // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
+        let mut current = unsafe { KBox::from_raw(head) };
+        current.job.get_mut().complete(scope);
+        last = Some(current);
+        // The lane still lives: `last` is one of its jobs.
+        state = lane.state.lock();
+    }
+    drop(last);
+}
+
+/// # Safety
+///
+/// `work` is the work item of a `CpuQueue<J>`.
+unsafe extern "C" fn run<J: Job>(work: *mut bindings::work_struct) {
+    // CAST: The work item is the first field.
+    let cpu = work.cast::<CpuQueue<J>>();
+    // SAFETY: The pipeline flushes its queue before its parts go.
+    let cpu = unsafe { &*cpu };
+    while cpu.run_batch() {
+        // SAFETY: Process context, and no lock is held.
+        unsafe { bindings::cond_resched() };
+    }
+}

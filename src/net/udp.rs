@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! UDP sockets of a tunnel: one for IPv4 and one for IPv6, on the same port.
+//!
+//! C header: [`include/net/udp_tunnel.h`](srctree/include/net/udp_tunnel.h)
+
+use core::ptr;
+
+use kernel::prelude::*;
+use kernel::sync::{
+    new_mutex,
+    Mutex, //
+};
+
+use super::bh;
+use super::bindings;
+use super::endpoint::{
+    Address,
+    DstCache,
+    Endpoint,
+    Source, //
+};
+use super::netdev::Net;
+use super::rcu::{
+    self,
+    RawSlot,
+    Shared, //
+};
+use super::skb::{
+    LinearSkb,
+    Skb,
+    TUNNEL_HEADROOM, //
+};
+
+/// With port zero the kernel picks one that is free for IPv4; it may be taken for IPv6. It is tried
+/// again so often.
+const PORT_TRIES: u32 = 100;
+
+/// Who takes the datagrams.
+pub(crate) trait Receiver: Send + Sync + Sized + 'static {
+    /// Takes one datagram. Its data is the payload; IP and UDP header are before it, the checksum was
+    /// verified. Softirq.
+    fn receive(this: &Shared<Self>, skb: Skb);
+}
+
+/// Two sockets on one port, or none.
+///
+/// # Invariants
+///
+/// The pointers are null or sockets made by [`Sockets::open`], which are released a grace period after
+/// they were taken out.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Sockets<R: Receiver> {
+    v4: RawSlot<bindings::sock>,
+    v6: RawSlot<bindings::sock>,
+    /// The receiver that the sockets have a reference of; held by who changes the sockets.
+    #[pin]
+    owner: Mutex<Option<Shared<R>>>,
+}
+
+// SAFETY: The pointers are to sockets, which any thread may use.
+unsafe impl<R: Receiver> Send for Sockets<R> {}
+// SAFETY: As above.
+unsafe impl<R: Receiver> Sync for Sockets<R> {}
+
+/// A socket that is not published yet.
+struct NewSocket(*mut bindings::socket);
+
+impl NewSocket {
+    fn port(&self) -> u16 {
+        // SAFETY: The socket is ours.
+        unsafe { u16::from_be(bindings::inet_sport((*self.0).sk)) }
+    }
+
+    fn into_sock(self) -> *mut bindings::sock {
+        // SAFETY: The socket is ours.
+        let sk = unsafe { (*self.0).sk };
+        core::mem::forget(self);
+        sk
+    }
+}
+
+impl Drop for NewSocket {
+    fn drop(&mut self) {
+        // SAFETY: The socket is ours.
+        unsafe { release((*self.0).sk) };
+    }
+}
+
+/// Ends a socket. Sleeps.
+///
+/// # Safety
+///
+/// `sk` is null, or a socket of ours that is not published any more.
+unsafe fn release(sk: *mut bindings::sock) {
+    if !sk.is_null() {
+        // SAFETY: The caller's promise.
+        unsafe {
+            bindings::sk_clear_memalloc(sk);
+            bindings::udp_tunnel_sock_release(sk);
+        }
+    }
+}
+
+impl<R: Receiver> Sockets<R> {
+    /// No sockets.
+    pub(crate) fn closed() -> impl PinInit<Self> {
+        pin_init!(Self {
+            v4: RawSlot::new(ptr::null_mut()),
+            v6: RawSlot::new(ptr::null_mut()),
+            owner <- new_mutex!(None, "udp.sockets"),
+        })
+    }
+
+    /// Opens both sockets on `port`, or on one that is free if it is zero, and closes the ones that
+    /// were there. Returns the port. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// What the socket layer says, `EADDRINUSE` first of all; what was there stays.
+    pub(crate) fn open(&self, net: &Net, port: u16, receiver: &Shared<R>) -> Result<u16> {
+        let mut owner = self.owner.lock();
+        let (v4, v6) = Self::create_pair(net, port, receiver)?;
+        let port = v4.port();
+        let v6 = v6.map_or(ptr::null_mut(), NewSocket::into_sock);
+        self.replace(v4.into_sock(), v6);
+        *owner = Some(receiver.clone());
+        Ok(port)
+    }
+
+    /// Closes the sockets. No datagram is received after this. Sleeps.
+    pub(crate) fn close(&self) {
+        let mut owner = self.owner.lock();
+        self.replace(ptr::null_mut(), ptr::null_mut());
+        let owner = owner.take();
+        drop(owner);
+    }
+
+    fn replace(&self, v4: *mut bindings::sock, v6: *mut bindings::sock) {
+        let old = [self.v4.take(), self.v6.take()];
+        self.v4.store(v4);
+        self.v6.store(v6);
+        if old.iter().any(|sk| !sk.is_null()) {
+            rcu::synchronize();
+            for sk in old {
+                // SAFETY: By the type invariant; no sender can have it any more.
+                unsafe { release(sk) };
+            }
+        }
+    }
+
+    fn create_pair(
+        net: &Net,
+        port: u16,
+        receiver: &Shared<R>,
+    ) -> Result<(NewSocket, Option<NewSocket>)> {
+        let mut tries = PORT_TRIES;
+        loop {
+            let v4 = Self::create(net, bindings::AF_INET, port, receiver)?;
+            // SAFETY: No requirements.
+            if !unsafe { bindings::ipv6_mod_enabled() } {
+                return Ok((v4, None));
+            }
+            match Self::create(net, bindings::AF_INET6, v4.port(), receiver) {
+                Ok(v6) => return Ok((v4, Some(v6))),
+                Err(e) if e == EADDRINUSE && port == 0 && tries > 0 => {
+                    tries = tries.saturating_sub(1)
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn create(net: &Net, family: u32, port: u16, receiver: &Shared<R>) -> Result<NewSocket> {
+        let mut socket = ptr::null_mut();
+        // All zeros: any address of ours, no peer.
+        let mut config = bindings::udp_port_cfg {
+            family: family as u8,
+            local_udp_port: port.to_be(),
+            ..Default::default()
+        };
+        config.set_use_udp_checksums(1);
+        config.set_use_udp6_tx_checksums(1);
+        config.set_use_udp6_rx_checksums(1);
+        config.set_ipv6_v6only(1);
+        // SAFETY: The namespace lives, and the configuration is good during the call.
+        unsafe {
+            kernel::error::to_result(if family == bindings::AF_INET {
+                bindings::udp_sock_create4(net.as_ptr(), &mut config, &mut socket)
+            } else {
+                bindings::udp_sock_create6(net.as_ptr(), &mut config, &mut socket)
+            })?;
+            let sk = (*socket).sk;
+            (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
+            (*sk).sk_sndbuf = i32::MAX;
+            bindings::sk_set_memalloc(sk);
+            let mut tunnel = bindings::udp_tunnel_sock_cfg {
+                // The reference that `owner` holds outlives the sockets.
+                sk_user_data: receiver.as_raw().cast_mut().cast(),
+                encap_type: 1,
+                encap_rcv: Some(Self::encap_rcv),
+                ..Default::default()
+            };
+            bindings::setup_udp_tunnel_sock(net.as_ptr(), sk, &mut tunnel);
+        }
+        Ok(NewSocket(socket))
+    }
+
+    unsafe extern "C" fn encap_rcv(
+        sk: *mut bindings::sock,
+        skb: *mut bindings::sk_buff,
+    ) -> core::ffi::c_int {
+        // SAFETY: The packet is handed over. The core calls with the packet at the UDP header, within a
+        // read-side section; the receiver lives as long as the socket has it as its user data.
+        unsafe {
+            let mut skb = Skb::from_raw(skb);
+            let receiver = bindings::sk_user_data(sk);
+            if receiver.is_null() || !skb.strip_udp() {
+                return 0;
+            }
+            let receiver = Shared::<R>::borrow_raw(receiver.cast_const().cast());
+            if let Some(receiver) = receiver.upgrade() {
+                R::receive(&receiver, skb);
+            }
+        }
+        0
+    }
+
+    /// Sends a payload. `to.source` is cleared when it cannot be used any more. Any context.
+    ///
+    /// `cache` remembers the route; `mark` is for routing and netfilter; `ds` goes into the IP header.
+    ///
+    /// # Errors
+    ///
+    /// `ENONET` when there is no socket of the family, or why there is no route. The packet is gone in
+    /// any case.
+    pub(crate) fn send(
+        &self,
+        skb: Skb,
+        to: &mut Endpoint,
+        cache: Option<&DstCache>,
+        mark: u32,
+        ds: u8,
+    ) -> Result {
+        let _bh = bh::disable();
+        let cache = cache.map_or(ptr::null_mut(), DstCache::get);
+        // SAFETY: The packet is ours.
+        unsafe { bindings::skb_set_mark(skb.as_ptr(), mark) };
+        match to.remote {
+            Address::V4 { addr, port } => self.send4(skb, addr, port, to, cache, mark, ds),
+            Address::V6 {
+                addr, port, scope, ..
+            } => self.send6(skb, addr, port, scope, to, cache, mark, ds),
+        }
+    }
+
+    /// Sends `payload` in a packet of its own. Otherwise like [`Sockets::send`].
+    pub(crate) fn send_buffer(
+        &self,
+        payload: &[u8],
+        to: &mut Endpoint,
+        cache: Option<&DstCache>,
+        mark: u32,
+        ds: u8,
+    ) -> Result {
+        let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, payload.len())?;
+        skb.put(payload)?;
+        self.send(skb.into(), to, cache, mark, ds)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send4(
+        &self,
+        skb: Skb,
+        addr: [u8; 4],
+        port: u16,
+        to: &mut Endpoint,
+        cache: *mut bindings::dst_cache,
+        mark: u32,
+        ds: u8,
+    ) -> Result {
+        let sk = self.v4.load();
+        if sk.is_null() {
+            return Err(ENONET);
+        }
+        let (source, ifindex) = match to.source {
+            Source::V4 { addr, ifindex } => (u32::from_ne_bytes(addr), ifindex),
+            _ => (0, 0),
+        };
+        // SAFETY: Bottom halves are off, so the socket lives; the flow is initialised before it is
+        // used; the route's reference goes to the transmit function, and so does the packet.
+        unsafe {
+            let mut flow = bindings::flowi4::default();
+            flow.saddr = source;
+            flow.daddr = u32::from_ne_bytes(addr);
+            flow.uli.ports.dport = port.to_be();
+            flow.uli.ports.sport = bindings::inet_sport(sk);
+            flow.__fl_common.flowic_mark = mark;
+            flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
+            let net = bindings::sock_net(sk);
+
+            let mut route = ptr::null_mut();
+            if !cache.is_null() {
+                route = bindings::dst_cache_get_ip4(cache, &mut flow.saddr);
+            }
+            if route.is_null() {
+                bindings::security_sk_classify_flow(sk, &mut flow.__fl_common);
+                let forget = |flow: &mut bindings::flowi4, to: &mut Endpoint| {
+                    to.source = Source::Unset;
+                    flow.saddr = 0;
+                    if !cache.is_null() {
+                        bindings::dst_cache_reset(cache);
+                    }
+                };
+                // The address may have been taken away from us since.
+                if flow.saddr != 0
+                    && bindings::inet_confirm_addr(
+                        net,
+                        ptr::null_mut(),
+                        0,
+                        flow.saddr,
+                        bindings::rt_scope_t_RT_SCOPE_HOST as _,
+                    ) == 0
+                {
+                    forget(&mut flow, to);
+                }
+                let mut found = lookup4(net, &mut flow, sk);
+                // Or the way to the other side may go by another device now.
+                let moved = match found {
+                    Ok(route) => (*route_device(route)).ifindex as u32 != ifindex,
+                    Err(e) => e == EINVAL,
+                };
+                if to.source != Source::Unset && ifindex != 0 && moved {
+                    forget(&mut flow, to);
+                    if let Ok(route) = found {
+                        bindings::ip_rt_put(route);
+                    }
+                    found = lookup4(net, &mut flow, sk);
+                }
+                route = found?;
+                if !cache.is_null() {
+                    bindings::dst_cache_set_ip4(cache, route.cast(), flow.saddr);
+                }
+            }
+            let skb = skb.into_raw();
+            bindings::skb_ignore_df(skb);
+            bindings::udp_tunnel_xmit_skb(
+                route,
+                sk,
+                skb,
+                flow.saddr,
+                flow.daddr,
+                ds,
+                bindings::ip4_dst_hoplimit(route.cast()) as u8,
+                0,
+                flow.uli.ports.sport,
+                flow.uli.ports.dport,
+                false,
+                false,
+                0,
+            );
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send6(
+        &self,
+        skb: Skb,
+        addr: [u8; 16],
+        port: u16,
+        scope: u32,
+        to: &mut Endpoint,
+        cache: *mut bindings::dst_cache,
+        mark: u32,
+        ds: u8,
+    ) -> Result {
+        let sk = self.v6.load();
+        if sk.is_null() {
+            return Err(ENONET);
+        }
+        let source = match to.source {
+            Source::V6 { addr } => addr,
+            _ => [0; 16],
+        };
+        // SAFETY: As in `send4`.
+        unsafe {
+            let mut flow = bindings::flowi6::default();
+            flow.saddr.in6_u.u6_addr8 = source;
+            flow.daddr.in6_u.u6_addr8 = addr;
+            flow.uli.ports.dport = port.to_be();
+            flow.uli.ports.sport = bindings::inet_sport(sk);
+            flow.__fl_common.flowic_mark = mark;
+            flow.__fl_common.flowic_oif = scope as i32;
+            flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
+            let net = bindings::sock_net(sk);
+
+            let mut route = ptr::null_mut();
+            if !cache.is_null() {
+                route = bindings::dst_cache_get_ip6(cache, &mut flow.saddr);
+            }
+            if route.is_null() {
+                bindings::security_sk_classify_flow(sk, &mut flow.__fl_common);
+                if source != [0; 16]
+                    && bindings::ipv6_chk_addr(net, &flow.saddr, ptr::null(), 0) == 0
+                {
+                    to.source = Source::Unset;
+                    flow.saddr.in6_u.u6_addr8 = [0; 16];
+                    if !cache.is_null() {
+                        bindings::dst_cache_reset(cache);
+                    }
+                }
+                route = kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
+                    net,
+                    sk,
+                    &mut flow,
+                    ptr::null(),
+                ))?;
+                if !cache.is_null() {
+                    bindings::dst_cache_set_ip6(cache, route, &flow.saddr);
+                }
+            }
+            let skb = skb.into_raw();
+            bindings::skb_ignore_df(skb);
+            bindings::udp_tunnel6_xmit_skb(
+                route,
+                sk,
+                skb,
+                ptr::null_mut(),
+                &flow.saddr,
+                &flow.daddr,
+                ds,
+                bindings::ip6_dst_hoplimit(route) as u8,
+                0,
+                flow.uli.ports.sport,
+                flow.uli.ports.dport,
+                false,
+                0,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// # Safety
+///
+/// All three live.
+unsafe fn lookup4(
+    net: *mut bindings::net,
+    flow: &mut bindings::flowi4,
+    sk: *mut bindings::sock,
+) -> Result<*mut bindings::rtable> {
+    // SAFETY: The caller's promise.
+    kernel::error::from_err_ptr(unsafe { bindings::ip_route_output_flow(net, flow, sk) })
+}
+
+/// # Safety
+///
+/// `route` lives.
+unsafe fn route_device(route: *mut bindings::rtable) -> *mut bindings::net_device {
+    // SAFETY: The caller's promise.
+    unsafe { bindings::dst_dev(route.cast()) }
+}
+
+#[pinned_drop]
+impl<R: Receiver> PinnedDrop for Sockets<R> {
+    fn drop(self: Pin<&mut Self>) {
+        // While a socket is open the receiver has a reference, so whoever contains us is not dropped.
+        if !self.v4.load().is_null() {
+            pr_err!("udp: sockets dropped while open\n");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Workqueues, and objects that carry a delayed work item of their own.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Release, //
+};
+
+use super::bindings;
+use super::rcu::Shared;
+
+/// A workqueue.
+///
+/// # Invariants
+///
+/// `ptr` is a live workqueue that this value owns.
+pub(crate) struct Queue {
+    ptr: NonNull<bindings::workqueue_struct>,
+}
+
+// SAFETY: Workqueues may be used from any thread.
+unsafe impl Send for Queue {}
+// SAFETY: As above.
+unsafe impl Sync for Queue {}
+
+impl Queue {
+    fn new(name: &'static CStr, flags: u32) -> Result<Self> {
+        // SAFETY: The format takes one string, which is null-terminated.
+        let ptr = unsafe {
+            bindings::alloc_workqueue_noprof(
+                c"%s".as_ptr().cast(),
+                flags,
+                0,
+                name.as_ptr().cast::<kernel::ffi::c_char>(),
+            )
+        };
+        // INVARIANT: Just made, and nobody else knows it.
+        Ok(Self {
+            ptr: NonNull::new(ptr).ok_or(ENOMEM)?,
+        })
+    }
+
+    /// A queue whose items run on whichever CPU is free, and not while the system suspends.
+    pub(crate) fn unbound_freezable(name: &'static CStr) -> Result<Self> {
+        Self::new(
+            name,
+            bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_FREEZABLE,
+        )
+    }
+
+    /// A queue whose items run on the CPU that they are queued for, before ordinary threads, and
+    /// also when memory is short.
+    pub(crate) fn percpu_highpri(name: &'static CStr) -> Result<Self> {
+        Self::new(
+            name,
+            bindings::wq_flags_WQ_PERCPU
+                | bindings::wq_flags_WQ_HIGHPRI
+                | bindings::wq_flags_WQ_MEM_RECLAIM,
+        )
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::workqueue_struct {
+        self.ptr.as_ptr()
+    }
+
+    /// Waits until all items that are queued now have run. Sleeps.
+    pub(crate) fn flush(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::__flush_workqueue(self.ptr.as_ptr()) };
+    }
+
+    /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick; a time set
+    /// earlier is replaced. One reference is kept until then. Any context.
+    pub(crate) fn schedule<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
+        let task = object.task();
+        let raw = object.clone().into_raw();
+        task.owner.store(raw.cast_mut(), Release);
+        let delay = match delay {
+            0 => 0,
+            // SAFETY: No requirements.
+            ns => unsafe { bindings::nsecs_to_jiffies(ns) }.saturating_add(1),
+        };
+        // SAFETY: The work item was initialised with the task and lives as long as the object, of
+        // which the pending item holds a reference.
+        let was_pending = unsafe {
+            bindings::mod_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
+                self.ptr.as_ptr(),
+                task.work.get(),
+                delay,
+            )
+        };
+        if was_pending {
+            // SAFETY: The item that was pending had a reference already; this one is too many.
+            drop(unsafe { Shared::<T>::from_raw(raw) });
+        }
+    }
+
+    /// Makes the object's task run as soon as possible. Any context.
+    pub(crate) fn run_now<T: Runnable>(&self, object: &Shared<T>) {
+        self.schedule(object, 0);
+    }
+
+    /// Takes the object's task out of its queue and waits for it if it is running. Sleeps; not to be
+    /// called by the task itself.
+    pub(crate) fn cancel<T: Runnable>(object: &Shared<T>) {
+        let task = object.task();
+        // SAFETY: The work item was initialised with the task.
+        if unsafe { bindings::cancel_delayed_work_sync(task.work.get()) } {
+            let raw = task.owner.load(Acquire);
+            // SAFETY: The item was pending and will not run, so its reference is ours to drop.
+            drop(unsafe { Shared::<T>::from_raw(raw) });
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; the queue is used by nobody any more.
+        unsafe { bindings::destroy_workqueue(self.ptr.as_ptr()) };
+    }
+}
+
+/// An object with a [`Task`].
+pub(crate) trait Runnable: Send + Sync + Sized + 'static {
+    /// The object's own task.
+    fn task(&self) -> &Task<Self>;
+
+    /// What the task does. Process context. May be called again while it runs, but never twice at
+    /// once.
+    fn run(this: &Shared<Self>);
+}
+
+/// A delayed work item inside the object that it works for. Made with [`new_task!`](super::new_task).
+///
+/// # Invariants
+///
+/// While the item is pending, `owner` came from [`Shared::into_raw`] of the object that contains the
+/// task, and the item owns one count.
+#[pin_data]
+#[repr(C)]
+pub(crate) struct Task<T> {
+    work: UnsafeCell<bindings::delayed_work>,
+    owner: Atomic<*mut ()>,
+    #[pin]
+    _pin: core::marker::PhantomPinned,
+    _object: PhantomData<fn(T)>,
+}
+
+// SAFETY: Work items may be used from any thread.
+unsafe impl<T> Send for Task<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for Task<T> {}
+
+impl<T: Runnable> Task<T> {
+    /// A task that is not scheduled.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        // SAFETY: All fields are initialised, the work item in the place where it stays.
+        unsafe {
+            pin_init::pin_init_from_closure(|slot: *mut Self| {
+                (&raw mut (*slot).owner).write(Atomic::new(core::ptr::null_mut()));
+                bindings::init_delayed_work(UnsafeCell::raw_get(&raw const (*slot).work), Some(Self::trampoline));
+                Ok(())
+            })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `work` is the work item of a `Task<T>` and was pending until now.
+    unsafe extern "C" fn trampoline(work: *mut bindings::work_struct) {
+        // CAST: The item is the first field of the delayed item, which is the task's first field.
+        let task: *mut Self = work.cast();
+        // SAFETY: The task lives: the reference that is taken over below keeps its object.
+        let raw = unsafe { &*task }.owner.load(Acquire);
+        // SAFETY: By the type invariant; the item is not pending any more, so the count is ours.
+        let object = unsafe { Shared::<T>::from_raw(raw) };
+        T::run(&object);
+    }
+}

@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The generic netlink interface: family `wireguard`, version 1.
+//!
+//! `include/uapi/linux/wireguard.h` and `Documentation/netlink/specs/wireguard.yaml` of the kernel
+//! are the specification. A request is checked as a whole before any of it is applied, so that a
+//! mistake in the last allowed IP of the last peer leaves everything as it was.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+use crate::allowed_ips::Prefix;
+use crate::device::{
+    Config,
+    Device, //
+};
+use crate::net::attr::{
+    Attr,
+    Attrs,
+    Extack,
+    Policy, //
+};
+use crate::net::endpoint::{
+    Address,
+    Endpoint,
+    Source, //
+};
+use crate::net::genl::{
+    Command,
+    Dumper,
+    Family,
+    Message,
+    Request, //
+};
+use crate::net::netdev::Net;
+use crate::net::rcu::Shared;
+use crate::net::rtnl::{
+    self,
+    By,
+    Rtnl, //
+};
+use crate::peer::Peer;
+use crate::protocol::PublicKey;
+
+/// Commands (`enum wg_cmd`).
+mod cmd {
+    pub(super) const GET_DEVICE: u8 = 0;
+    pub(super) const SET_DEVICE: u8 = 1;
+}
+
+/// Attributes of a device (`enum wgdevice_attribute`).
+mod device_attr {
+    pub(super) const IFINDEX: u16 = 1;
+    pub(super) const IFNAME: u16 = 2;
+    pub(super) const PRIVATE_KEY: u16 = 3;
+    pub(super) const PUBLIC_KEY: u16 = 4;
+    pub(super) const FLAGS: u16 = 5;
+    pub(super) const LISTEN_PORT: u16 = 6;
+    pub(super) const FWMARK: u16 = 7;
+    pub(super) const PEERS: u16 = 8;
+}
+
+/// Attributes of a peer (`enum wgpeer_attribute`).
+mod peer_attr {
+    pub(super) const PUBLIC_KEY: u16 = 1;
+    pub(super) const PRESHARED_KEY: u16 = 2;
+    pub(super) const FLAGS: u16 = 3;
+    pub(super) const ENDPOINT: u16 = 4;
+    pub(super) const PERSISTENT_KEEPALIVE_INTERVAL: u16 = 5;
+    pub(super) const LAST_HANDSHAKE_TIME: u16 = 6;
+    pub(super) const RX_BYTES: u16 = 7;
+    pub(super) const TX_BYTES: u16 = 8;
+    pub(super) const ALLOWEDIPS: u16 = 9;
+    pub(super) const PROTOCOL_VERSION: u16 = 10;
+}
+
+/// Attributes of an allowed IP (`enum wgallowedip_attribute`).
+mod allowedip_attr {
+    pub(super) const FAMILY: u16 = 1;
+    pub(super) const IPADDR: u16 = 2;
+    pub(super) const CIDR_MASK: u16 = 3;
+    pub(super) const FLAGS: u16 = 4;
+}
+
+/// `WGDEVICE_F_REPLACE_PEERS`.
+const DEVICE_REPLACE_PEERS: u32 = 1;
+/// `WGPEER_F_REMOVE_ME`.
+const PEER_REMOVE: u32 = 1;
+/// `WGPEER_F_REPLACE_ALLOWEDIPS`.
+const PEER_REPLACE_ALLOWEDIPS: u32 = 2;
+/// `WGPEER_F_UPDATE_ONLY`.
+const PEER_UPDATE_ONLY: u32 = 4;
+/// `WGALLOWEDIP_F_REMOVE_ME`.
+const ALLOWEDIP_REMOVE: u32 = 1;
+
+/// The only protocol version there is.
+const PROTOCOL_VERSION: u32 = 1;
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+static ALLOWEDIP_POLICY: [Policy; 5] = [
+    Policy::unspec(),
+    Policy::u16(),
+    Policy::min_len(4),
+    Policy::u8(),
+    Policy::mask32(ALLOWEDIP_REMOVE),
+];
+
+static PEER_POLICY: [Policy; 11] = [
+    Policy::unspec(),
+    Policy::exact_len(32),
+    Policy::exact_len(32),
+    Policy::mask32(PEER_REMOVE | PEER_REPLACE_ALLOWEDIPS | PEER_UPDATE_ONLY),
+    Policy::min_len(16),
+    Policy::u16(),
+    Policy::exact_len(16),
+    Policy::u64(),
+    Policy::u64(),
+    Policy::nested_array(&ALLOWEDIP_POLICY),
+    Policy::u32(),
+];
+
+static GET_POLICY: [Policy; 3] = [Policy::unspec(), Policy::u32(), Policy::nul_string(15)];
+
+static SET_POLICY: [Policy; 9] = [
+    Policy::unspec(),
+    Policy::u32(),
+    Policy::nul_string(15),
+    Policy::exact_len(32),
+    Policy::exact_len(32),
+    Policy::mask32(DEVICE_REPLACE_PEERS),
+    Policy::u16(),
+    Policy::u32(),
+    Policy::nested_array(&PEER_POLICY),
+];
+
+/// The netlink family.
+pub(crate) struct WireGuardFamily;
+
+/// Where a dump stands between two of its messages.
+pub(crate) struct Dump {
+    device: Shared<Device>,
+    /// The device's own attributes have been sent.
+    begun: bool,
+    /// Position of the next peer.
+    peer: usize,
+    /// Position of its next allowed IP; past zero only when a message ended within the peer.
+    allowed_ip: usize,
+    /// The configuration's generation when the peer at `peer` was begun.
+    generation: u32,
+}
+
+impl Family for WireGuardFamily {
+    const NAME: &'static CStr = c"wireguard";
+    const VERSION: u32 = 1;
+    const GET: Command = Command::new(cmd::GET_DEVICE, &GET_POLICY);
+    const SET: Command = Command::new(cmd::SET_DEVICE, &SET_POLICY);
+    type Dump = Dump;
+
+    fn start(request: &Request<'_>) -> Result<Dump> {
+        Ok(Dump {
+            device: find(request, &Rtnl::lock())?,
+            begun: false,
+            peer: 0,
+            allowed_ip: 0,
+            generation: 0,
+        })
+    }
+
+    fn dump(state: &mut Dump, out: &mut Dumper<'_>) -> Result<bool> {
+        let rtnl = Rtnl::lock();
+        let device = state.device.clone();
+        // The device may have been deleted since the last part.
+        let dev = device.dev.get_locked(&rtnl).ok_or(ENODEV)?;
+        let config = device.config.lock();
+        out.set_generation(config.generation);
+        // The allowed IPs may have moved since the last part; what is left of the peer is not known.
+        if state.generation != config.generation {
+            if state.allowed_ip != 0 {
+                state.peer = state.peer.saturating_add(1);
+                state.allowed_ip = 0;
+            }
+            state.generation = config.generation;
+        }
+        let (mut begun, mut peer, mut allowed_ip) = (state.begun, state.peer, state.allowed_ip);
+        let done = out.message(|m| {
+            if !begun {
+                m.put_u16(device_attr::LISTEN_PORT, config.port)?;
+                m.put_u32(device_attr::FWMARK, device.mark())?;
+                m.put_u32(device_attr::IFINDEX, dev.ifindex())?;
+                m.put_str(device_attr::IFNAME, dev.name(&rtnl))?;
+                if let Some(identity) = device.identity() {
+                    m.put_bytes(device_attr::PRIVATE_KEY, identity.keys.private())?;
+                    m.put_bytes(device_attr::PUBLIC_KEY, identity.keys.public())?;
+                }
+                begun = true;
+            }
+            put_peers(m, &config, &mut peer, &mut allowed_ip)
+        })?;
+        state.begun = begun;
+        state.peer = peer;
+        state.allowed_ip = allowed_ip;
+        Ok(!done)
+    }
+
+    fn set(request: &Request<'_>) -> Result {
+        set(request)
+    }
+}
+
+/// The device that a request names by index or by name.
+fn find(request: &Request<'_>, rtnl: &Rtnl) -> Result<Shared<Device>> {
+    let index = request.attr(device_attr::IFINDEX);
+    let name = request.attr(device_attr::IFNAME);
+    let by = match (&index, &name) {
+        (Some(index), None) => By::Index(index.u32().ok_or(EINVAL)?),
+        (None, Some(name)) => By::Name(name.cstr().ok_or(EINVAL)?),
+        _ => {
+            request
+                .extack()
+                .set(c"exactly one of interface index and interface name is needed");
+            return Err(EBADR);
+        }
+    };
+    rtnl::find(request.net(), by, rtnl).inspect_err(|e| {
+        request.extack().set(match *e {
+            e if e == EOPNOTSUPP => c"the interface is not a WireGuard interface",
+            _ => c"there is no such interface",
+        })
+    })
+}
+
+/// Puts the peers from position `peer` on into a message. `true` when all are out.
+fn put_peers(
+    m: &mut Message<'_>,
+    config: &Config,
+    peer: &mut usize,
+    allowed_ip: &mut usize,
+) -> Result<bool> {
+    if config.peers.is_empty() {
+        return Ok(true);
+    }
+    let nest = m.nest(device_attr::PEERS)?;
+    let mut complete = true;
+    while let Some(next) = config.peers.get(*peer) {
+        if put_peer(m, next, allowed_ip).is_err() {
+            complete = false;
+            break;
+        }
+        *peer = peer.saturating_add(1);
+    }
+    m.end(nest);
+    Ok(complete)
+}
+
+/// Puts one peer, or the rest of it from position `allowed_ip` on. An error means that the message is
+/// full; what went in is whole, and the position says where to go on.
+fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result {
+    let nest = m.nest(0)?;
+    if let Err(e) = put_peer_head(m, peer, *allowed_ip == 0) {
+        m.cancel(nest);
+        return Err(e);
+    }
+    let list = match m.nest(peer_attr::ALLOWEDIPS) {
+        Ok(list) => list,
+        Err(e) => {
+            m.cancel(nest);
+            return Err(e);
+        }
+    };
+    let first = *allowed_ip;
+    let mut result = Ok(());
+    loop {
+        let Some(prefix) = peer.prefix(*allowed_ip) else {
+            break;
+        };
+        result = put_prefix(m, &prefix);
+        if result.is_err() {
+            break;
+        }
+        *allowed_ip = allowed_ip.saturating_add(1);
+    }
+    if *allowed_ip == first {
+        m.cancel(list);
+    } else {
+        m.end(list);
+    }
+    m.end(nest);
+    if result.is_ok() {
+        *allowed_ip = 0;
+    }
+    result
+}
+
+/// The attributes of a peer apart from its allowed IPs; only the name if they are out already.
+fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
+    m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key)?;
+    if !first {
+        return Ok(());
+    }
+    m.put_bytes(
+        peer_attr::PRESHARED_KEY,
+        peer.handshake.lock().remote.preshared(),
+    )?;
+    let status = peer.status();
+    let (seconds, nanoseconds) = status.last_handshake;
+    let mut timespec = [0; 16];
+    if let Some((s, ns)) = timespec.split_first_chunk_mut::<8>() {
+        *s = seconds.to_ne_bytes();
+        if let Some(ns) = ns.first_chunk_mut::<8>() {
+            *ns = u64::from(nanoseconds).to_ne_bytes();
+        }
+    }
+    m.put_bytes(peer_attr::LAST_HANDSHAKE_TIME, &timespec)?;
+    m.put_u16(
+        peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
+        status.persistent_keepalive,
+    )?;
+    m.put_u64(peer_attr::TX_BYTES, peer.tx_bytes.load(Relaxed))?;
+    m.put_u64(peer_attr::RX_BYTES, peer.rx_bytes.load(Relaxed))?;
+    m.put_u32(peer_attr::PROTOCOL_VERSION, PROTOCOL_VERSION)?;
+    if let Some(endpoint) = peer.endpoint() {
+        let (sockaddr, len) = endpoint.remote.to_sockaddr();
+        m.put_bytes(
+            peer_attr::ENDPOINT,
+            sockaddr.get(..len).unwrap_or_default(),
+        )?;
+    }
+    Ok(())
+}
+
+fn put_prefix(m: &mut Message<'_>, prefix: &Prefix) -> Result {
+    let nest = m.nest(0)?;
+    let family = if prefix.is_v6() { AF_INET6 } else { AF_INET };
+    let (octets, len) = prefix.octets();
+    let result = m
+        .put_u8(allowedip_attr::CIDR_MASK, prefix.bits())
+        .and_then(|()| m.put_u16(allowedip_attr::FAMILY, family))
+        .and_then(|()| m.put_bytes(allowedip_attr::IPADDR, octets.get(..len).unwrap_or_default()));
+    match result {
+        Ok(()) => m.end(nest),
+        Err(_) => m.cancel(nest),
+    }
+    result
+}
+
+/// A peer as a request describes it, checked.
+struct PeerRequest<'a> {
+    public_key: PublicKey,
+    preshared: Option<[u8; 32]>,
+    flags: u32,
+    endpoint: Option<Address>,
+    persistent_keepalive: Option<u16>,
+    allowed_ips: Option<Attr<'a>>,
+}
+
+impl<'a> PeerRequest<'a> {
+    fn parse(attr: &Attr<'a>, extack: &Extack<'_>) -> Result<Self> {
+        let attrs: Attrs<'a, 11> = attr.nested();
+        let key = |kind| attrs.get(kind).and_then(|a: Attr<'a>| a.array::<32>().copied());
+        let Some(public_key) = key(peer_attr::PUBLIC_KEY) else {
+            extack.set(c"a peer needs a public key of 32 octets");
+            return Err(EINVAL);
+        };
+        let version = attrs.get(peer_attr::PROTOCOL_VERSION);
+        if version.is_some_and(|v| v.u32() != Some(PROTOCOL_VERSION)) {
+            extack.set(c"the only protocol version is 1");
+            return Err(EPFNOSUPPORT);
+        }
+        let allowed_ips = attrs.get(peer_attr::ALLOWEDIPS);
+        if let Some(list) = &allowed_ips {
+            for entry in list.children() {
+                AllowedIpRequest::parse(&entry, extack)?;
+            }
+        }
+        Ok(Self {
+            public_key,
+            preshared: key(peer_attr::PRESHARED_KEY),
+            flags: attrs
+                .get(peer_attr::FLAGS)
+                .and_then(|a| a.u32())
+                .unwrap_or(0),
+            endpoint: attrs
+                .get(peer_attr::ENDPOINT)
+                .and_then(|a| Address::from_sockaddr(a.payload())),
+            persistent_keepalive: attrs
+                .get(peer_attr::PERSISTENT_KEEPALIVE_INTERVAL)
+                .and_then(|a| a.u16()),
+            allowed_ips,
+        })
+    }
+
+    /// Applies the request. Only lack of memory can end it half-way.
+    fn apply(&self, device: &Shared<Device>, config: &mut Config) -> Result {
+        let (peer, is_new) = match device.find_peer(&self.public_key) {
+            Some(peer) => (peer, false),
+            None => {
+                if self.flags & (PEER_REMOVE | PEER_UPDATE_ONLY) != 0 {
+                    return Ok(());
+                }
+                // One configuration can be given to all members of a network: each ignores itself.
+                if device
+                    .identity()
+                    .is_some_and(|identity| *identity.keys.public() == self.public_key)
+                {
+                    return Ok(());
+                }
+                let peer = Device::add_peer(device, config, &self.public_key, self.preshared)?;
+                (peer, true)
+            }
+        };
+        if self.flags & PEER_REMOVE != 0 {
+            device.remove_peer(config, &peer);
+            return Ok(());
+        }
+        if !is_new && self.preshared.is_some() {
+            peer.handshake.lock().remote.set_preshared(self.preshared);
+        }
+        if let Some(remote) = self.endpoint {
+            peer.set_endpoint(Endpoint {
+                remote,
+                source: Source::Unset,
+            });
+        }
+        if !is_new && self.flags & PEER_REPLACE_ALLOWEDIPS != 0 {
+            device.allowed_ips.remove_owner(&mut config.writer, &peer);
+        }
+        for entry in self.allowed_ips.iter().flat_map(|list| list.children()) {
+            let entry = AllowedIpRequest::parse(&entry, &Extack::none())?;
+            if entry.remove {
+                device
+                    .allowed_ips
+                    .remove(&mut config.writer, &entry.prefix, &peer);
+            } else {
+                device
+                    .allowed_ips
+                    .insert(&mut config.writer, entry.prefix, &peer)?;
+            }
+        }
+        if let Some(seconds) = self.persistent_keepalive {
+            if peer.set_persistent_keepalive(seconds) && device.is_up() {
+                crate::transmit::send_keepalive(&peer);
+            }
+        }
+        if device.is_up() {
+            crate::transmit::send_staged(&peer);
+        }
+        Ok(())
+    }
+}
+
+/// An allowed IP as a request describes it, checked.
+struct AllowedIpRequest {
+    prefix: Prefix,
+    remove: bool,
+}
+
+impl AllowedIpRequest {
+    fn parse(attr: &Attr<'_>, extack: &Extack<'_>) -> Result<Self> {
+        let attrs: Attrs<'_, 5> = attr.nested();
+        let family = attrs.get(allowedip_attr::FAMILY).and_then(|a| a.u16());
+        let bits = attrs.get(allowedip_attr::CIDR_MASK).and_then(|a| a.u8());
+        let address = attrs.get(allowedip_attr::IPADDR);
+        let (Some(family), Some(bits), Some(address)) = (family, bits, address) else {
+            extack.set(c"an allowed IP needs a family, an address and a prefix length");
+            return Err(EINVAL);
+        };
+        let prefix = match family {
+            AF_INET => address.array::<4>().and_then(|a| Prefix::v4(*a, bits)),
+            AF_INET6 => address.array::<16>().and_then(|a| Prefix::v6(*a, bits)),
+            _ => {
+                extack.set(c"an allowed IP is either IPv4 or IPv6");
+                return Err(EINVAL);
+            }
+        };
+        let Some(prefix) = prefix else {
+            extack.set(c"the address or the prefix length of an allowed IP does not fit its family");
+            return Err(EINVAL);
+        };
+        Ok(Self {
+            prefix,
+            remove: attrs
+                .get(allowedip_attr::FLAGS)
+                .and_then(|a| a.u32())
+                .is_some_and(|flags| flags & ALLOWEDIP_REMOVE != 0),
+        })
+    }
+}
+
+fn set(request: &Request<'_>) -> Result {
+    let extack = request.extack();
+    let rtnl = Rtnl::lock();
+    let device = &find(request, &rtnl)?;
+    let mut guard = device.config.lock();
+    let config = &mut *guard;
+
+    let port = request.attr(device_attr::LISTEN_PORT).and_then(|a| a.u16());
+    let mark = request.attr(device_attr::FWMARK).and_then(|a| a.u32());
+    if port.is_some() || mark.is_some() {
+        // Both reach into the namespace of the sockets, which may not be the requester's.
+        if !device.home_net(&rtnl).is_some_and(Net::may_administer) {
+            extack.set(c"the port and the mark need CAP_NET_ADMIN in the namespace of the sockets");
+            return Err(EPERM);
+        }
+    }
+    let peers = request.attr(device_attr::PEERS);
+    if let Some(peers) = &peers {
+        for peer in peers.children() {
+            PeerRequest::parse(&peer, &extack)?;
+        }
+    }
+
+    config.generation = config.generation.wrapping_add(1).max(1);
+    Device::set_port_and_mark(device, config, &rtnl, port, mark).inspect_err(|_| {
+        extack.set(c"the UDP port could not be bound");
+    })?;
+    let flags = request
+        .attr(device_attr::FLAGS)
+        .and_then(|a| a.u32())
+        .unwrap_or(0);
+    if flags & DEVICE_REPLACE_PEERS != 0 {
+        device.remove_all_peers(config);
+    }
+    if let Some(private) = request.attr(device_attr::PRIVATE_KEY) {
+        if let Some(private) = private.array::<32>() {
+            device.set_private_key(config, private)?;
+        }
+    }
+    for peer in peers.iter().flat_map(|peers| peers.children()) {
+        PeerRequest::parse(&peer, &Extack::none())?.apply(device, config)?;
+    }
+    Ok(())
+}

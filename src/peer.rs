@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A peer: who it is, where it is, and what is on the way to it.
+//!
+//! A [`Peer`] is reached in three ways: by public key (configuration and initiations), by allowed IP
+//! (packets to send) and by receiver index (messages received). Each of these tables holds a
+//! reference, and so does everything in flight. [`Peer::remove`] takes it out of all of them; the
+//! memory goes when the last reference and one grace period have passed.
+//!
+//! Lock order, outermost first: RTNL, the device's `config`, `prefixes`, [`Peer::handshake`], then the spinlocks
+//! (`staged`, `keypairs`, `timers`, `endpoint`).
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::sync::{
+    new_mutex,
+    Mutex, //
+};
+
+use crate::allowed_ips::{
+    Owner,
+    Prefix,
+    PrefixList, //
+};
+use crate::crypto::{
+    CookieKeys,
+    CookieMaker,
+    Handshake,
+    Remote, //
+};
+use crate::device::Device;
+use crate::keypair::{
+    now,
+    Keypairs, //
+};
+use crate::net::bh::BhLock;
+use crate::net::clock;
+use crate::net::endpoint::{
+    DstCache,
+    Endpoint,
+    Source, //
+};
+use crate::net::libcrypto;
+use crate::net::pipeline::Lane;
+use crate::net::rcu::Shared;
+use crate::net::workqueue::{
+    Queue,
+    Runnable,
+    Task, //
+};
+use crate::new_bh_lock;
+use crate::protocol::time::Instant;
+use crate::protocol::timers::{
+    Event,
+    Timers, //
+};
+use crate::protocol::PublicKey;
+use crate::receive::Incoming;
+use crate::transmit::{
+    Outgoing,
+    Staged, //
+};
+
+/// What the handshake needs; guarded by [`Peer::handshake`].
+pub(crate) struct HandshakeSide {
+    /// The Noise state machine.
+    pub(crate) noise: Handshake,
+    /// The peer's static keys as we know them.
+    pub(crate) remote: Remote,
+    /// The cookie that the peer gave us, if any.
+    pub(crate) cookies: CookieMaker,
+    /// The index that stands for the handshake in the device's table. It passes to the keypair.
+    pub(crate) index: Option<u32>,
+    /// The peer has been removed: no index may be reserved any more.
+    pub(crate) closed: bool,
+}
+
+/// The timer state machine and when the kernel is to look at it next.
+pub(crate) struct TimerSide {
+    machine: Timers,
+    /// When the task is armed for; `None` when it is not.
+    armed: Option<Instant>,
+    /// An initiation is wanted now.
+    initiate: bool,
+    /// Wall clock time of the last completed handshake (seconds, nanoseconds); zero for never.
+    last_handshake: (u64, u32),
+    /// The peer has been removed: nothing may be armed any more.
+    closed: bool,
+}
+
+/// A peer of a device.
+#[pin_data]
+pub(crate) struct Peer {
+    /// The device that the peer belongs to.
+    pub(crate) device: Shared<Device>,
+    /// The peer's static public key, which is its name.
+    pub(crate) public_key: PublicKey,
+    /// Keys of mac1 and cookies in messages to the peer.
+    pub(crate) cookie_keys: CookieKeys,
+    /// Handshake state. Process context; held over the DH computations, so that no other handshake
+    /// message of the same peer can come in between.
+    #[pin]
+    pub(crate) handshake: Mutex<HandshakeSide>,
+    /// The transport sessions.
+    #[pin]
+    pub(crate) keypairs: Keypairs,
+    /// The peer's address. Process context and softirq.
+    #[pin]
+    endpoint: BhLock<Option<Endpoint>>,
+    /// The route to the endpoint.
+    #[pin]
+    pub(crate) route: DstCache,
+    /// Timers. Process context and softirq.
+    #[pin]
+    timers: BhLock<TimerSide>,
+    /// Packets that wait for a keypair. Process context and softirq.
+    #[pin]
+    pub(crate) staged: BhLock<Staged>,
+    /// The allowed IPs that lead to the peer. Process context.
+    #[pin]
+    prefixes: Mutex<PrefixList<Peer>>,
+    /// Order of what is being sealed.
+    #[pin]
+    pub(crate) outgoing: Lane<Outgoing>,
+    /// Order of what is being opened.
+    #[pin]
+    pub(crate) incoming: Lane<Incoming>,
+    /// Octets of WireGuard messages received and authenticated.
+    pub(crate) rx_bytes: Atomic<u64>,
+    /// Octets of WireGuard messages sent.
+    pub(crate) tx_bytes: Atomic<u64>,
+    /// Runs the timers and sends initiations.
+    #[pin]
+    task: Task<Peer>,
+}
+
+impl Owner for Peer {
+    fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R {
+        f(&mut self.prefixes.lock())
+    }
+}
+
+/// What the netlink interface shows of a peer's state.
+pub(crate) struct Status {
+    /// Wall clock time of the last handshake, seconds and nanoseconds; zero for never.
+    pub(crate) last_handshake: (u64, u32),
+    /// Seconds; zero for off.
+    pub(crate) persistent_keepalive: u16,
+}
+
+impl Peer {
+    /// Makes a peer that no table knows yet. May sleep.
+    pub(crate) fn new(
+        device: &Shared<Device>,
+        public_key: &PublicKey,
+        preshared: Option<[u8; 32]>,
+    ) -> Result<Shared<Self>> {
+        let mut remote = Remote::new(*public_key);
+        remote.set_preshared(preshared);
+        Shared::pin_init(try_pin_init!(Self {
+            device: device.clone(),
+            public_key: *public_key,
+            cookie_keys: CookieKeys::new(public_key),
+            handshake <- new_mutex!(
+                HandshakeSide {
+                    noise: Handshake::new(),
+                    remote,
+                    cookies: CookieMaker::new(),
+                    index: None,
+                    closed: false,
+                },
+                "peer.handshake"
+            ),
+            keypairs <- Keypairs::new(),
+            endpoint <- new_bh_lock!(None, "peer.endpoint"),
+            route <- DstCache::new(),
+            timers <- new_bh_lock!(
+                TimerSide {
+                    machine: Timers::new(),
+                    armed: None,
+                    initiate: false,
+                    last_handshake: (0, 0),
+                    closed: false,
+                },
+                "peer.timers"
+            ),
+            staged <- new_bh_lock!(Staged::new(), "peer.staged"),
+            prefixes <- new_mutex!(PrefixList::new(), "peer.prefixes"),
+            outgoing <- Lane::new(),
+            incoming <- Lane::new(),
+            rx_bytes: Atomic::new(0),
+            tx_bytes: Atomic::new(0),
+            task <- Task::new(),
+        }? Error))
+    }
+
+    /// The peer's address, if it is known.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        *self.endpoint.lock()
+    }
+
+    /// Whether an address is known.
+    pub(crate) fn has_endpoint(&self) -> bool {
+        self.endpoint.lock().is_some()
+    }
+
+    /// Sets the address, by configuration or because an authenticated message came from there
+    /// (whitepaper §2.1, roaming).
+    pub(crate) fn set_endpoint(&self, new: Endpoint) {
+        let mut endpoint = self.endpoint.lock();
+        if *endpoint == Some(new) {
+            return;
+        }
+        *endpoint = Some(new);
+        drop(endpoint);
+        self.route.reset();
+    }
+
+    /// Forgets which of our own addresses the peer is reached from.
+    pub(crate) fn clear_source(&self) {
+        if let Some(endpoint) = self.endpoint.lock().as_mut() {
+            endpoint.source = Source::Unset;
+        }
+        self.route.reset();
+    }
+
+    /// Forgets our own address as far as it is still the one in `used`, which no longer serves.
+    pub(crate) fn source_failed(&self, used: &Endpoint) {
+        if let Some(endpoint) = self.endpoint.lock().as_mut() {
+            if endpoint.remote == used.remote {
+                endpoint.source = used.source;
+            }
+        }
+    }
+
+    /// Counts a received and authenticated message of `len` octets.
+    pub(crate) fn count_rx(&self, len: usize) {
+        self.rx_bytes.add(len as u64, Relaxed);
+    }
+
+    /// Tells the timers what happened (whitepaper §6) and arms the task accordingly. Any context.
+    pub(crate) fn events(this: &Shared<Self>, events: &[Event]) {
+        if !this.device.is_up() {
+            return;
+        }
+        let now = now();
+        let mut side = this.timers.lock();
+        for event in events {
+            side.machine.handle(*event, now, libcrypto::random_u32());
+        }
+        Self::arm(this, &mut side, now);
+    }
+
+    /// Asks for an initiation. Unless `retry`, the count of attempts starts anew. Any context.
+    pub(crate) fn initiate(this: &Shared<Self>) {
+        let now = now();
+        let mut side = this.timers.lock();
+        side.machine.reset_retries();
+        if side.machine.may_initiate(now) {
+            side.initiate = true;
+            Self::arm(this, &mut side, now);
+        }
+    }
+
+    /// Asks for an initiation if none was asked for since the last handshake: the keypair is about
+    /// to expire on the receiving side (§6.2).
+    pub(crate) fn last_minute(this: &Shared<Self>) {
+        let first = this.timers.lock().machine.claim_last_minute();
+        if first {
+            Self::initiate(this);
+        }
+    }
+
+    /// Arms the task for the next thing to do, if it is not armed early enough. A task that runs too
+    /// early just finds nothing due: cheaper than to postpone the timer with each packet.
+    fn arm(this: &Shared<Self>, side: &mut TimerSide, now: Instant) {
+        if side.closed || !this.device.is_up() {
+            return;
+        }
+        let wanted = if side.initiate {
+            Some(now)
+        } else {
+            side.machine.next()
+        };
+        let Some(wanted) = wanted else { return };
+        if side.armed.is_some_and(|armed| armed <= wanted) {
+            return;
+        }
+        side.armed = Some(wanted);
+        this.device
+            .workers
+            .control
+            .schedule(this, wanted.since(now).as_nanos());
+    }
+
+    /// Whether an initiation may be sent now; notes that one is (§6.1: one each `REKEY_TIMEOUT`).
+    pub(crate) fn claim_initiation(&self, now: Instant) -> bool {
+        let mut side = self.timers.lock();
+        !side.closed && side.machine.claim_initiation(now)
+    }
+
+    /// Notes the time of a completed handshake.
+    pub(crate) fn handshake_completed(&self) {
+        self.timers.lock().last_handshake = clock::realtime();
+    }
+
+    /// Sets the persistent keepalive interval. `true` if it was off and is now on.
+    pub(crate) fn set_persistent_keepalive(&self, seconds: u16) -> bool {
+        let mut side = self.timers.lock();
+        let was_off = side.machine.persistent_keepalive() == 0;
+        side.machine.set_persistent_keepalive(seconds);
+        was_off && seconds != 0
+    }
+
+    /// Seconds; zero for off.
+    pub(crate) fn persistent_keepalive(&self) -> u16 {
+        self.timers.lock().machine.persistent_keepalive()
+    }
+
+    /// The allowed IP at a position of the peer's list. May sleep.
+    pub(crate) fn prefix(&self, index: usize) -> Option<Prefix> {
+        self.prefixes.lock().get(index)
+    }
+
+    /// State for the netlink interface.
+    pub(crate) fn status(&self) -> Status {
+        let side = self.timers.lock();
+        Status {
+            last_handshake: side.last_handshake,
+            persistent_keepalive: side.machine.persistent_keepalive(),
+        }
+    }
+
+    /// Drops the packets that wait for a keypair and counts them.
+    pub(crate) fn purge_staged(&self) {
+        let dropped = self.staged.lock().take();
+        self.device.count_tx_dropped(dropped.len());
+    }
+
+    /// Drops the handshake in progress and its index. May sleep.
+    pub(crate) fn clear_handshake(&self, close: bool) {
+        let mut guard = self.handshake.lock();
+        let side = &mut *guard;
+        side.noise.clear();
+        side.closed |= close;
+        if let Some(index) = side.index.take() {
+            self.device.indices.remove(index);
+        }
+    }
+
+    /// Drops all keys: those of the handshake and those of the sessions. May sleep.
+    pub(crate) fn clear_keys(&self) {
+        self.clear_handshake(false);
+        self.keypairs.clear(&self.device.indices, false);
+    }
+
+    /// Makes the peer use no present session for sending, so that the next packet leads to a
+    /// handshake. May sleep.
+    pub(crate) fn expire_sessions(&self) {
+        self.clear_handshake(false);
+        self.timers.lock().machine.forget_last_initiation();
+        self.keypairs.expire();
+    }
+
+    /// The device goes down: nothing is sent, nothing is armed, no key is kept. May sleep.
+    pub(crate) fn stop(this: &Shared<Self>) {
+        this.purge_staged();
+        this.stop_timers(false);
+        Queue::cancel(this);
+        this.clear_keys();
+    }
+
+    fn stop_timers(&self, close: bool) {
+        let mut side = self.timers.lock();
+        side.machine.stop();
+        side.machine.forget_last_initiation();
+        side.initiate = false;
+        side.armed = None;
+        side.closed |= close;
+    }
+
+    /// Ends the peer's life. It is in no table by public key or allowed IP any more; here its keys,
+    /// indices, timers and staged packets go, and nothing of the kind can appear again. May sleep.
+    pub(crate) fn remove(this: &Shared<Self>) {
+        this.staged.lock().close();
+        this.purge_staged();
+        this.stop_timers(true);
+        this.clear_handshake(true);
+        this.keypairs.clear(&this.device.indices, true);
+        Queue::cancel(this);
+    }
+}
+
+impl Runnable for Peer {
+    fn task(&self) -> &Task<Self> {
+        &self.task
+    }
+
+    /// Does what is due. Process context.
+    fn run(this: &Shared<Self>) {
+        if !this.device.is_up() {
+            return;
+        }
+        let mut side = this.timers.lock();
+        if side.closed {
+            return;
+        }
+        side.armed = None;
+        let asked = core::mem::take(&mut side.initiate);
+        let due = side.machine.poll(now());
+        drop(side);
+
+        if due.give_up {
+            this.purge_staged();
+        }
+        if due.zero_keys {
+            this.clear_keys();
+        }
+        if due.clear_source {
+            this.clear_source();
+        }
+        if asked || due.initiate {
+            crate::handshake::send_initiation(this);
+        }
+        if due.send_keepalive {
+            crate::transmit::send_keepalive(this);
+        }
+
+        let mut side = this.timers.lock();
+        Self::arm(this, &mut side, now());
+    }
+}

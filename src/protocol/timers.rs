@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The timers of one peer as a state machine (§6).
+//!
+//! The user tells it what happened and when ([`Timers::handle`]), asks when to look again
+//! ([`Timers::next`]), and then what is due ([`Timers::poll`]). One kernel timer serves all deadlines.
+
+use super::session::{
+    KEEPALIVE_TIMEOUT,
+    REJECT_AFTER_TIME,
+    REKEY_TIMEOUT, //
+};
+use super::time::{
+    Duration,
+    Instant, //
+};
+
+/// A handshake is given up after this time without a response (§6.1).
+pub const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
+/// A deadline for an initiation is put off by a random time up to this, lest both sides of a lost
+/// session keep sending at the same moment (§6.1).
+pub const JITTER_MAX: Duration = Duration::from_nanos(Duration::from_secs(1).as_nanos() / 3);
+/// Initiations that are repeated before a handshake is given up.
+pub const MAX_RETRIES: u32 = (REKEY_ATTEMPT_TIME.as_nanos() / REKEY_TIMEOUT.as_nanos()) as u32;
+/// All keys are wiped this long after the last session began (§6.3).
+pub const KEYS_LIFETIME: Duration = REJECT_AFTER_TIME.times(3);
+/// When data went out and nothing came back for this long, the session is taken for lost (§6.5).
+pub const REPLY_TIMEOUT: Duration = KEEPALIVE_TIMEOUT.plus(REKEY_TIMEOUT);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A packet, not a keepalive, was sent.
+    DataSent,
+    /// A packet, not a keepalive, was received.
+    DataReceived,
+    /// A message of any kind was sent that the peer can authenticate.
+    AuthenticatedSent,
+    /// A message of any kind was received and authenticated.
+    AuthenticatedReceived,
+    /// A message of any kind that is authenticated went either way.
+    Traversal,
+    /// An initiation was sent.
+    InitiationSent,
+    /// A response was sent.
+    ResponseSent,
+    /// As the initiator we received the response; as the responder, the first message under it.
+    HandshakeComplete,
+    /// New session keys exist.
+    SessionDerived,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// Send an empty message.
+    pub send_keepalive: bool,
+    /// Send an initiation.
+    pub initiate: bool,
+    /// Forget which of our addresses the peer is reached from: it may be the cause of the trouble.
+    pub clear_source: bool,
+    /// No response came for too long: drop the packets that wait for a session.
+    pub give_up: bool,
+    /// Wipe all keys of the peer.
+    pub zero_keys: bool,
+}
+
+/// The timers of one peer.
+#[derive(Clone, Debug, Default)]
+pub struct Timers {
+    retry: Option<Instant>,
+    keepalive: Option<Instant>,
+    no_reply: Option<Instant>,
+    zero_keys: Option<Instant>,
+    persistent: Option<Instant>,
+    /// When an initiation or a response was last sent.
+    handshake_sent: Option<Instant>,
+    retries: u32,
+    /// Seconds; zero for off.
+    persistent_interval: u16,
+    /// Data came in while a keepalive was already due.
+    keepalive_again: bool,
+    /// A new session was asked for because the present one is about to end.
+    last_minute: bool,
+}
+
+impl Timers {
+    /// Nothing is due.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The persistent keepalive interval in seconds; zero for off.
+    pub fn persistent_keepalive(&self) -> u16 {
+        self.persistent_interval
+    }
+
+    /// Sets the persistent keepalive interval in seconds; zero for off.
+    pub fn set_persistent_keepalive(&mut self, seconds: u16) {
+        self.persistent_interval = seconds;
+        if seconds == 0 {
+            self.persistent = None;
+        }
+    }
+
+    /// Takes note of an event. `random` is a fresh random number, which decides the jitter.
+    pub fn handle(&mut self, event: Event, now: Instant, random: u32) {
+        let jitter = JITTER_MAX.fraction(random);
+        match event {
+            Event::DataSent => {
+                self.no_reply
+                    .get_or_insert(now.after(REPLY_TIMEOUT).after(jitter));
+            }
+            Event::DataReceived => {
+                if self.keepalive.is_some() {
+                    self.keepalive_again = true;
+                } else {
+                    self.keepalive = Some(now.after(KEEPALIVE_TIMEOUT));
+                }
+            }
+            Event::AuthenticatedSent => self.keepalive = None,
+            Event::AuthenticatedReceived => self.no_reply = None,
+            Event::Traversal => {
+                if self.persistent_interval != 0 {
+                    let interval = Duration::from_secs(u64::from(self.persistent_interval));
+                    self.persistent = Some(now.after(interval));
+                }
+            }
+            Event::InitiationSent => {
+                self.handshake_sent = Some(now);
+                self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
+            }
+            Event::ResponseSent => self.handshake_sent = Some(now),
+            Event::HandshakeComplete => {
+                self.retry = None;
+                self.retries = 0;
+                self.last_minute = false;
+            }
+            Event::SessionDerived => self.zero_keys = Some(now.after(KEYS_LIFETIME)),
+        }
+    }
+
+    /// When to call [`Timers::poll`]; `None` if nothing will be due by itself.
+    pub fn next(&self) -> Option<Instant> {
+        [
+            self.retry,
+            self.keepalive,
+            self.no_reply,
+            self.zero_keys,
+            self.persistent,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is due at `now`.
+    #[must_use]
+    pub fn poll(&mut self, now: Instant) -> Actions {
+        let due = |deadline: &mut Option<Instant>| deadline.take_if(|at| *at <= now).is_some();
+        let mut actions = Actions::default();
+        if due(&mut self.retry) {
+            if self.retries > MAX_RETRIES {
+                actions.give_up = true;
+                self.keepalive = None;
+                // What the attempts have left behind goes in time, too.
+                self.zero_keys.get_or_insert(now.after(KEYS_LIFETIME));
+            } else {
+                self.retries = self.retries.saturating_add(1);
+                actions.clear_source = true;
+                actions.initiate = true;
+            }
+        }
+        if due(&mut self.no_reply) {
+            self.retries = 0;
+            actions.clear_source = true;
+            actions.initiate = true;
+        }
+        if due(&mut self.keepalive) {
+            actions.send_keepalive = true;
+            if core::mem::take(&mut self.keepalive_again) {
+                self.keepalive = Some(now.after(KEEPALIVE_TIMEOUT));
+            }
+        }
+        if due(&mut self.persistent) {
+            actions.send_keepalive = true;
+        }
+        if due(&mut self.zero_keys) {
+            actions.zero_keys = true;
+        }
+        actions
+    }
+
+    /// Whether an initiation may be sent: not within `REKEY_TIMEOUT` of the last one (§6.1).
+    pub fn may_initiate(&self, now: Instant) -> bool {
+        self.handshake_sent
+            .is_none_or(|at| now.since(at) >= REKEY_TIMEOUT)
+    }
+
+    /// Takes the right to send an initiation, for [`Event::InitiationSent`] comes only when it has
+    /// been computed.
+    pub fn claim_initiation(&mut self, now: Instant) -> bool {
+        let may = self.may_initiate(now);
+        if may {
+            self.handshake_sent = Some(now);
+        }
+        may
+    }
+
+    /// Lets the next initiation be sent at once.
+    pub fn forget_last_initiation(&mut self) {
+        self.handshake_sent = None;
+    }
+
+    /// There is something new to send: the attempts count anew.
+    pub fn reset_retries(&mut self) {
+        self.retries = 0;
+    }
+
+    /// `true` the first time since the last completed handshake.
+    pub fn claim_last_minute(&mut self) -> bool {
+        !core::mem::replace(&mut self.last_minute, true)
+    }
+
+    /// Forgets all deadlines, since the interface goes down.
+    pub fn stop(&mut self) {
+        self.retry = None;
+        self.keepalive = None;
+        self.no_reply = None;
+        self.zero_keys = None;
+        self.persistent = None;
+        self.keepalive_again = false;
+    }
+}
