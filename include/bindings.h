@@ -54,5 +54,6 @@
 #include "../src/helpers/genetlink.c"
 #include "../src/helpers/netdevice.c"
 #include "../src/helpers/skbuff.c"
+#include "../src/helpers/slab.c"
 #include "../src/helpers/sync.c"
 #include "../src/helpers/udp.c"

@@ -25,6 +25,7 @@ use crate::net::rcu::{
     SharedRef,
     Slot, //
 };
+use crate::net::vector::Vector;
 
 /// Up to 128 bits, the first one topmost; an IPv4 address has 32 of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,12 +172,12 @@ impl<V: Owner> Node<V> {
 }
 
 /// The prefixes of one owner.
-pub(crate) struct PrefixList<V: Owner>(KVVec<Shared<Node<V>>>);
+pub(crate) struct PrefixList<V: Owner>(Vector<Shared<Node<V>>>);
 
 impl<V: Owner> PrefixList<V> {
     /// No prefixes.
     pub(crate) const fn new() -> Self {
-        Self(KVVec::new())
+        Self(Vector::new())
     }
 
     /// The prefix at `index`; `None` beyond the last. Prefixes are in the order in which they came,
@@ -187,7 +188,7 @@ impl<V: Owner> PrefixList<V> {
 
     fn add(&mut self, node: Shared<Node<V>>) -> Result {
         node.position.store(self.0.len(), Relaxed);
-        Ok(self.0.push(node, GFP_KERNEL)?)
+        self.0.push(node)
     }
 
     fn remove(&mut self, node: &Node<V>) {

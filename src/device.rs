@@ -54,6 +54,7 @@ use crate::net::rtnl::{
 };
 use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
+use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
 use crate::new_bh_lock;
 use crate::peer::Peer;
@@ -122,7 +123,7 @@ pub(crate) struct LocalIdentity {
 /// What the administrator configured; guarded by [`Device::config`].
 pub(crate) struct Config {
     /// All peers in the order in which they were added.
-    pub(crate) peers: KVVec<Shared<Peer>>,
+    pub(crate) peers: Vector<Shared<Peer>>,
     /// Changes with each configuration, so that a dump can tell that it is torn.
     pub(crate) generation: u32,
     /// UDP port; zero until a free one has been taken.
@@ -237,17 +238,15 @@ impl Device {
             return Err(ENOMEM);
         }
         let peer = Peer::new(this, public_key, preshared)?;
-        config.peers.reserve(1, GFP_KERNEL)?;
+        config.peers.reserve_one()?;
         this.peers.insert(*public_key, peer.clone())?;
-        config.peers.push(peer.clone(), GFP_KERNEL)?;
+        config.peers.push(peer.clone())?;
         Ok(peer)
     }
 
     /// Removes one peer. May sleep.
     pub(crate) fn remove_peer(&self, config: &mut Config, peer: &Shared<Peer>) {
-        config
-            .peers
-            .retain(|other| !Shared::ptr_eq(other, peer));
+        config.peers.retain(|other| !Shared::ptr_eq(other, peer));
         self.allowed_ips.remove_owner(&mut config.writer, peer);
         self.peers.remove(&peer.public_key);
         Peer::remove(peer);
@@ -259,7 +258,7 @@ impl Device {
         for peer in config.peers.iter() {
             self.peers.remove(&peer.public_key);
         }
-        for peer in config.peers.drain_all() {
+        while let Some(peer) = config.peers.pop() {
             AllowedIps::forget(&peer);
             Peer::remove(&peer);
         }
@@ -363,7 +362,7 @@ impl LinkDriver for Device {
             limiter <- RateLimiter::new(),
             config <- new_mutex!(
                 Config {
-                    peers: KVVec::new(),
+                    peers: Vector::new(),
                     generation: 1,
                     port: 0,
                     writer: Writer::new(),

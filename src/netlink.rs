@@ -191,7 +191,7 @@ impl Family for WireGuardFamily {
                 m.put_u16(device_attr::LISTEN_PORT, config.port)?;
                 m.put_u32(device_attr::FWMARK, device.mark())?;
                 m.put_u32(device_attr::IFINDEX, dev.ifindex())?;
-                m.put_str(device_attr::IFNAME, dev.name(&rtnl))?;
+                m.put_str(device_attr::IFNAME, &dev.name(&rtnl))?;
                 if let Some(identity) = device.identity() {
                     m.put_bytes(device_attr::PRIVATE_KEY, identity.keys.private())?;
                     m.put_bytes(device_attr::PUBLIC_KEY, identity.keys.public())?;
@@ -217,7 +217,7 @@ fn find(request: &Request<'_>, rtnl: &Rtnl) -> Result<Shared<Device>> {
     let name = request.attr(device_attr::IFNAME);
     let by = match (&index, &name) {
         (Some(index), None) => By::Index(index.u32().ok_or(EINVAL)?),
-        (None, Some(name)) => By::Name(name.cstr().ok_or(EINVAL)?),
+        (None, Some(name)) => By::Name(name.nul_string().ok_or(EINVAL)?),
         _ => {
             request
                 .extack()

@@ -234,6 +234,7 @@ impl Outgoing {
     fn seal_one(&self, mut packet: Skb, mtu: u32, counter: u64) -> Result<Skb> {
         // The inner flow hash stays with the message, so that the outer path sees flows.
         packet.ensure_hash();
+        packet.finish_checksum()?;
         let ds = packet.inner_ds().map_or(0, outer_ds);
         let len = packet.len();
         let padding = padded_len(len, mtu as usize).saturating_sub(len);

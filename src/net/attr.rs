@@ -162,8 +162,10 @@ impl<'a> Attr<'a> {
     }
 
     /// A null-terminated string.
-    pub(crate) fn cstr(&self) -> Option<&'a CStr> {
-        CStr::from_bytes_until_nul(self.payload).ok()
+    pub(crate) fn nul_string(&self) -> Option<NulString<'a>> {
+        let ends = self.payload.iter().any(|octet| *octet == 0);
+        // INVARIANT: Just checked.
+        ends.then_some(NulString(self.payload))
     }
 
     /// The attributes inside, with their types, in order.
@@ -199,6 +201,19 @@ impl<'a> Attr<'a> {
             }
         }
         attrs
+    }
+}
+
+/// Octets of which one is null: a string for C.
+///
+/// # Invariants
+///
+/// There is a null octet.
+pub(crate) struct NulString<'a>(&'a [u8]);
+
+impl NulString<'_> {
+    pub(super) fn as_ptr(&self) -> *const kernel::ffi::c_char {
+        self.0.as_ptr().cast()
     }
 }
 

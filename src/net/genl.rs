@@ -219,9 +219,16 @@ impl Message<'_> {
         })
     }
 
-    /// Appends a string with its null.
-    pub(crate) fn put_str(&mut self, kind: u16, value: &CStr) -> Result {
-        self.put_bytes(kind, value.to_bytes_with_nul())
+    /// Appends a string that ends at its first null octet.
+    pub(crate) fn put_str(&mut self, kind: u16, value: &[u8]) -> Result {
+        let mut len = 1usize;
+        for octet in value {
+            if *octet == 0 {
+                break;
+            }
+            len = len.saturating_add(1);
+        }
+        self.put_bytes(kind, value.get(..len).ok_or(EINVAL)?)
     }
 
     /// Begins a nest.

@@ -25,6 +25,7 @@ use super::rcu::{
     Shared,
     Slot, //
 };
+use super::vector::Vector;
 use crate::new_bh_lock;
 
 /// Plain octets that can be a key.
@@ -55,7 +56,7 @@ struct Entry<K: Key, V: Send + Sync + 'static> {
 #[pin_data]
 pub(crate) struct HashMap<K: Key, V: Send + Sync + 'static> {
     /// The number is a power of two.
-    buckets: KVVec<Slot<Entry<K, V>>>,
+    buckets: Vector<Slot<Entry<K, V>>>,
     hash: SipHashKey,
     /// Held by writers.
     #[pin]
@@ -70,9 +71,9 @@ impl<K: Key, V: Send + Sync + 'static> HashMap<K, V> {
         try_pin_init!(Self {
             buckets: {
                 let count = 1usize.checked_shl(bits).ok_or(EINVAL)?;
-                let mut buckets = KVVec::with_capacity(count, GFP_KERNEL)?;
+                let mut buckets = Vector::new();
                 for _ in 0..count {
-                    buckets.push(Slot::empty(), GFP_KERNEL)?;
+                    buckets.push(Slot::empty())?;
                 }
                 buckets
             },

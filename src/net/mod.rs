@@ -24,4 +24,5 @@ pub(crate) mod rcu;
 pub(crate) mod rtnl;
 pub(crate) mod skb;
 pub(crate) mod udp;
+pub(crate) mod vector;
 pub(crate) mod workqueue;

@@ -5,7 +5,6 @@
 //! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
 //! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
-use kernel::prelude::*;
 use kernel::types::Opaque;
 
 use super::bindings;
@@ -46,10 +45,10 @@ impl NetDevice {
         self.0.get()
     }
 
-    /// The present name.
-    pub(crate) fn name<'a>(&'a self, _rtnl: &'a Rtnl) -> &'a CStr {
-        // SAFETY: The name is null-terminated, and changes with RTNL held only.
-        unsafe { CStr::from_ptr((&raw const (*self.as_ptr()).name).cast()) }
+    /// The present name, filled up with null octets.
+    pub(crate) fn name(&self, _rtnl: &Rtnl) -> [u8; 16] {
+        // SAFETY: The device lives, and the name changes with RTNL held only.
+        unsafe { (&raw const (*self.as_ptr()).name).cast::<[u8; 16]>().read() }
     }
 
     /// The number by which user space knows the device.

@@ -24,18 +24,19 @@ use super::bh::{
     BhLock, //
 };
 use super::bindings;
+use super::vector::Vector;
 use super::workqueue::Queue;
 use crate::new_bh_lock;
 
 /// Jobs of this much [`Job::cost`] are processed before the first of them is completed, at most: it
-/// lets [`Job::Scope`] see several completions together.
+/// lets a [`Job::Scope`] see several completions of a lane together.
 const BATCH_COST: usize = 64 << 10;
 /// As many jobs, at most.
 const BATCH_JOBS: usize = 64;
 
 /// A piece of work.
 pub(crate) trait Job: Send + Sized + 'static {
-    /// What the completions of one batch have in common.
+    /// What completions that follow one another have in common.
     type Scope;
 
     /// Makes a scope and runs `f` in it, bottom halves off.
@@ -141,7 +142,7 @@ unsafe impl<J: Send> Send for CpuQueue<J> {}
 /// `cpus` has an entry for each possible CPU number, with an initialised work item.
 pub(crate) struct Pipeline<J: Job> {
     queue: Queue,
-    cpus: KVec<Pin<KBox<CpuQueue<J>>>>,
+    cpus: Vector<Pin<KBox<CpuQueue<J>>>>,
     /// The CPU that was last given a job because the submitter's own was busy.
     last: Atomic<i32>,
     limit: usize,
@@ -152,7 +153,7 @@ impl<J: Job> Pipeline<J> {
     pub(crate) fn new(name: &'static CStr, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
-        let mut cpus = KVec::with_capacity(count, GFP_KERNEL)?;
+        let mut cpus = Vector::new();
         for number in 0..count {
             let cpu = KBox::pin_init(
                 pin_init!(CpuQueue {
@@ -172,7 +173,7 @@ impl<J: Job> Pipeline<J> {
             )?;
             // SAFETY: The item is pinned, and nobody uses it yet.
             unsafe { bindings::init_work(cpu.work.get(), Some(run::<J>)) };
-            cpus.push(cpu, GFP_KERNEL)?;
+            cpus.push(cpu)?;
         }
         Ok(Self {
             queue: Queue::percpu_highpri(name)?,
@@ -290,73 +291,121 @@ impl<J: Job> CpuQueue<J> {
         node
     }
 
+    /// Takes some jobs from the queue and processes them; returns the chain of them, linked by
+    /// `next_on_cpu`.
+    fn process_batch(&self) -> *mut Node<J> {
+        let mut first = ptr::null_mut();
+        let mut last: *mut Node<J> = ptr::null_mut();
+        let mut cost = 0usize;
+        for _ in 0..BATCH_JOBS {
+            let node = self.pop();
+            if node.is_null() {
+                break;
+            }
+            // SAFETY: The nodes were taken from the queue and are not done: they are ours alone.
+            unsafe {
+                cost = cost.saturating_add((*node).cost);
+                (*(*node).job.get()).process();
+                (*node).next_on_cpu = ptr::null_mut();
+                if last.is_null() {
+                    first = node;
+                } else {
+                    (*last).next_on_cpu = node;
+                }
+            }
+            last = node;
+            if cost >= BATCH_COST {
+                break;
+            }
+        }
+        first
+    }
+
     /// Processes and completes some jobs; `false` when none is left.
     fn run_batch(&self) -> bool {
         let _bh = bh::disable();
-        J::with_scope(|scope| {
-            let mut cost = 0usize;
-            for _ in 0..BATCH_JOBS {
-                let node = self.pop();
-                if node.is_null() {
-                    return false;
-                }
-                // SAFETY: The node was taken from the queue and is not done: its job is ours alone.
-                unsafe {
-                    cost = cost.saturating_add((*node).cost);
-                    (*(*node).job.get()).process();
-                    finish(node, scope);
-                }
-                if cost >= BATCH_COST {
-                    break;
-                }
+        let mut node = self.process_batch();
+        if node.is_null() {
+            return false;
+        }
+        while !node.is_null() {
+            // SAFETY: Until `finish` has it, the node is ours; so are those behind it.
+            unsafe {
+                let next = (*node).next_on_cpu;
+                // Jobs of one lane that were processed together are completed together.
+                let more = !next.is_null()
+                    && ptr::eq((*(*node).job.get()).lane(), (*(*next).job.get()).lane());
+                finish(node, !more);
+                node = next;
             }
-            true
-        })
+        }
+        true
     }
 }
 
-/// Marks a job as processed and completes what the lane has ready.
+/// Marks a job as processed and, with `flush`, completes what its lane has ready.
 ///
 /// No job is left behind: `done` is set under the lane's lock. Either nobody is flushing, and we do;
 /// or somebody is, who takes the lock again before he stops, and finds the mark.
 ///
 /// # Safety
 ///
-/// The caller has taken `node` from a CPU queue and has processed it.
-unsafe fn finish<J: Job>(node: *mut Node<J>, scope: &mut J::Scope) {
+/// The caller has taken `node` from a CPU queue and has processed it. Without `flush`, it holds
+/// another node of the same lane that it will finish with it.
+unsafe fn finish<J: Job>(node: *mut Node<J>, flush: bool) {
     // SAFETY: Until `done` is set nobody else uses the node, and the lane lives as long as its job.
     let lane = unsafe { &*(*node).job.get() }.lane();
     let mut state = lane.state.lock();
     // SAFETY: As above.
     unsafe { (*node).done = true };
-    if state.flushing {
+    if state.flushing || !flush {
         return;
     }
+    // From here on only we complete jobs of the lane; so our own node, or the one completed last,
+    // keeps the lane alive.
     state.flushing = true;
-    // The job completed last keeps the lane alive until the next one is at hand.
+    drop(state);
     let mut last: Option<KBox<Node<J>>> = None;
     loop {
-        let head = state.head;
-        // SAFETY: The lane owns its nodes, and its lock is held.
-        if head.is_null() || !unsafe { (*head).done } {
+        // The scope ends before anybody else may go on: its end may be what others see of the order.
+        J::with_scope(|scope| {
+            while let Some(mut current) = lane.pop_done() {
+                current.job.get_mut().complete(scope);
+                last = Some(current);
+            }
+        });
+        let mut state = lane.state.lock();
+        if !state.head_is_done() {
             state.flushing = false;
-            drop(state);
             break;
         }
-        // SAFETY: As above.
+    }
+    drop(last);
+}
+
+impl<J> LaneState<J> {
+    fn head_is_done(&self) -> bool {
+        // SAFETY: The lane owns its nodes, and `done` is guarded by its lock.
+        !self.head.is_null() && unsafe { (*self.head).done }
+    }
+}
+
+impl<J> Lane<J> {
+    /// Takes the head out, if it is done. Only the one who flushes may call this.
+    fn pop_done(&self) -> Option<KBox<Node<J>>> {
+        let mut state = self.state.lock();
+        if !state.head_is_done() {
+            return None;
+        }
+        let head = state.head;
+        // SAFETY: As in `head_is_done`.
         state.head = unsafe { (*head).next_in_lane };
         if state.head.is_null() {
             state.tail = ptr::null_mut();
         }
-        drop(state);
         // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
-        let mut current = unsafe { KBox::from_raw(head) };
-        current.job.get_mut().complete(scope);
-        last = Some(current);
-        // The lane still lives: `last` is one of its jobs.
-        state = lane.state.lock();
+        Some(unsafe { KBox::from_raw(head) })
     }
-    drop(last);
 }
 
 /// # Safety

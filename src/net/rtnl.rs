@@ -17,6 +17,7 @@ use kernel::types::{
     Opaque, //
 };
 
+use super::attr::NulString;
 use super::bindings;
 use super::netdev::{
     DevHandle,
@@ -453,7 +454,7 @@ pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, _rtnl: &Rtnl) -> Result
     let dev = unsafe {
         match by {
             By::Index(index) => bindings::__dev_get_by_index(net.as_ptr(), index as _),
-            By::Name(name) => bindings::__dev_get_by_name(net.as_ptr(), name.as_ptr().cast()),
+            By::Name(name) => bindings::__dev_get_by_name(net.as_ptr(), name.as_ptr()),
         }
     };
     if dev.is_null() {
@@ -462,7 +463,7 @@ pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, _rtnl: &Rtnl) -> Result
     // SAFETY: The device lives; the ops of a type that is registered have a name.
     let ours = unsafe {
         let ops = (*dev).rtnl_link_ops;
-        !ops.is_null() && CStr::from_ptr((*ops).kind.cast()) == T::KIND
+        !ops.is_null() && bindings::strcmp((*ops).kind, T::KIND.as_ptr().cast()) == 0
     };
     if !ours {
         return Err(EOPNOTSUPP);
@@ -476,7 +477,7 @@ pub(crate) enum By<'a> {
     /// By number.
     Index(u32),
     /// By name.
-    Name(&'a CStr),
+    Name(NulString<'a>),
 }
 
 #[pin_data]

@@ -131,7 +131,7 @@ impl Skb {
         let mut bytes = [0; N];
         // SAFETY: The function checks that the range is between `head` and the end of the data.
         let ok = unsafe {
-            position >= -(bindings::skb_headroom(self.as_ptr()) as i32)
+            position >= (bindings::skb_headroom(self.as_ptr()) as i32).wrapping_neg()
                 && bindings::skb_copy_bits(
                     self.as_ptr(),
                     position,
@@ -276,8 +276,24 @@ impl Skb {
         Ok(unsafe { SkbList::from_chain(segments) })
     }
 
-    /// Makes the packet linear, private, and with room before and after the data. Checksums that were
-    /// left to the hardware are computed. The packet keeps counting against its socket.
+    /// Computes the checksum that was left to the hardware, if it was.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or `EINVAL` when what is to be summed is not in the packet.
+    pub(crate) fn finish_checksum(&mut self) -> Result {
+        let raw = self.as_ptr();
+        // SAFETY: The packet is ours.
+        unsafe {
+            if bindings::skb_needs_checksum(raw) {
+                kernel::error::to_result(bindings::skb_checksum_help(raw))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the packet linear, private, and with room before and after the data. The packet keeps
+    /// counting against its socket.
     ///
     /// # Errors
     ///
@@ -291,9 +307,6 @@ impl Skb {
         let raw = skb.as_ptr();
         // SAFETY: The packet is owned and not shared.
         unsafe {
-            if bindings::skb_needs_checksum(raw) {
-                kernel::error::to_result(bindings::skb_checksum_help(raw))?;
-            }
             let missing_head = headroom.saturating_sub(bindings::skb_headroom(raw) as usize);
             let nonlinear = (*raw).data_len as usize;
             let wanted_tail = tailroom.saturating_add(nonlinear);

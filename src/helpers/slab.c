@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/slab.h>
+
+void *net_helper_kvmalloc_array(size_t n, size_t size)
+{
+	return kvmalloc_array(n, size, GFP_KERNEL);
+}
