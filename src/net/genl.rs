@@ -239,7 +239,9 @@ impl Message<'_> {
             return Err(EMSGSIZE);
         }
         // SAFETY: The nest is in the buffer.
-        Ok(Nest(start as usize - unsafe { (*self.skb).data } as usize))
+        Ok(Nest((start as usize).wrapping_sub(
+            unsafe { (*self.skb).data } as usize,
+        )))
     }
 
     fn nest_ptr(&self, nest: &Nest) -> *mut bindings::nlattr {

@@ -235,12 +235,6 @@ impl Skb {
         unsafe { bindings::skb_dst_drop(self.as_ptr()) };
     }
 
-    /// Makes the packet count against no socket any more.
-    pub(crate) fn orphan(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::skb_orphan(self.as_ptr()) };
-    }
-
     /// Computes the flow hash, if it is not known.
     pub(crate) fn ensure_hash(&mut self) {
         // SAFETY: By the type invariant.

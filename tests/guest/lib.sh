@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What the guest tests have in common: TAP, waiting, and two namespaces with a tunnel. To be sourced.
+
+export WG_COLOR_MODE=never
+TESTS=0
+FAILED=0
+
+# usage: plan N
+plan() {
+	echo "TAP version 13"
+	echo "1..$1"
+}
+
+# Runs a command; it passes if the command does. usage: check "what holds" COMMAND...
+check() {
+	local what=$1 output
+	shift
+	TESTS=$((TESTS + 1))
+	if output=$("$@" 2>&1); then
+		echo "ok $TESTS - $what"
+	else
+		FAILED=$((FAILED + 1))
+		echo "not ok $TESTS - $what"
+		echo "# $*"
+		sed 's/^/# /' <<<"$output" | tail -n 30
+	fi
+}
+
+# Passes if the command fails. usage: refuse "what is refused" COMMAND...
+refuse() {
+	local what=$1
+	shift
+	check "$what" not "$@"
+}
+
+not() {
+	! "$@"
+}
+
+# Ends a test script. usage: finish
+finish() {
+	[ "$FAILED" -eq 0 ]
+	exit
+}
+
+# usage: is ACTUAL EXPECTED
+is() {
+	[ "$1" = "$2" ] || {
+		echo "got '$1', expected '$2'"
+		return 1
+	}
+}
+
+# Waits until a command succeeds. usage: wait_for SECONDS COMMAND...
+wait_for() {
+	local tries=$(($1 * 10))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $((tries -= 1)) -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+# Commands in namespace a and b.
+a() { ip netns exec a "$@"; }
+b() { ip netns exec b "$@"; }
+
+# Two namespaces with a link between them (10.0.0.1/2, fd00::1/2) and a tunnel over it (192.168.241.1/2,
+# fd41::1/2). Keys are KEY_A and KEY_B, public ones PUB_A and PUB_B, ports 1000 and 2000.
+# usage: topology [4|6]    the IP version outside
+topology() {
+	local n i
+	KEY_A=$(wg genkey) KEY_B=$(wg genkey)
+	PUB_A=$(wg pubkey <<<"$KEY_A") PUB_B=$(wg pubkey <<<"$KEY_B")
+	ip netns add a
+	ip netns add b
+	ip link add veth0 netns a type veth peer name veth0 netns b
+	i=1
+	for n in a b; do
+		ip -n $n link set lo up
+		ip -n $n addr add 10.0.0.$i/24 dev veth0
+		ip -n $n addr add fd00::$i/64 dev veth0 nodad
+		ip -n $n link set veth0 up
+		ip -n $n link add wg0 type wireguard
+		ip -n $n addr add 192.168.241.$i/24 dev wg0
+		ip -n $n addr add fd41::$i/64 dev wg0 nodad
+		i=$((i + 1))
+	done
+	a wg set wg0 private-key <(echo "$KEY_A") listen-port 1000 \
+		peer "$PUB_B" allowed-ips 192.168.241.2/32,fd41::2/128 endpoint "$(outside 2 "${1:-4}"):2000"
+	b wg set wg0 private-key <(echo "$KEY_B") listen-port 2000 \
+		peer "$PUB_A" allowed-ips 192.168.241.1/32,fd41::1/128 endpoint "$(outside 1 "${1:-4}"):1000"
+	ip -n a link set wg0 up
+	ip -n b link set wg0 up
+}
+
+# The address outside. usage: outside 1|2 4|6
+outside() {
+	if [ "$2" = 4 ]; then
+		echo "10.0.0.$1"
+	else
+		echo "[fd00::$1]"
+	fi
+}
+
+# Takes the namespaces away.
+teardown() {
+	ip netns del a 2>/dev/null
+	ip netns del b 2>/dev/null
+	true
+}
+
+# A field of wg show's dump of a's only peer. usage: peer_field NAMESPACE NUMBER
+peer_field() {
+	ip netns exec "$1" wg show wg0 dump | sed -n 2p | cut -f "$2"
+}
+
+# TCP through the tunnel. usage: tcp NAMESPACE-OF-CLIENT ADDRESS OCTETS [OPTION...]
+tcp() {
+	local client=$1 server=b address=$2 octets=$3
+	shift 3
+	[ "$client" = a ] || server=a
+	ip netns exec $server iperf3 -s -1 -D
+	wait_for 10 sh -c "ip netns exec $server ss -ltn | grep -q :5201"
+	timeout 60 ip netns exec "$client" iperf3 --connect-timeout 5000 -c "$address" -n "$octets" "$@"
+}
