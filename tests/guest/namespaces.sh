@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# An interface that moves to another namespace keeps its sockets where it was created.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 12
+
+topology
+ip netns add inner
+ip -n a link set wg0 netns inner
+ip -n inner addr add 192.168.241.1/24 dev wg0
+ip -n inner link set wg0 up
+check "traffic from a namespace that has nothing but the tunnel" ip netns exec inner ping -c 2 -i 0.3 -W 5 192.168.241.2
+check "the encrypted side is where it was created" grep -q :1000 <(a ss -uln)
+check "and only there" is "$(ip netns exec inner ss -Huln | wc -l)" 0
+check "the other side can begin" b ping -c 1 -W 3 192.168.241.1
+check "it takes a port of its birthplace" ip netns exec inner wg set wg0 listen-port 1234
+check "traffic goes on" ip netns exec inner ping -c 1 -W 3 192.168.241.2
+
+# The birthplace ends, the interface lives on.
+ip netns del a
+sleep 1
+check "the interface survives its birthplace" ip -n inner link show wg0
+refuse "but carries nothing" ip netns exec inner ping -c 1 -W 1 192.168.241.2
+refuse "and cannot get a port" ip netns exec inner wg set wg0 listen-port 4321
+check "it can be configured otherwise" ip netns exec inner wg set wg0 peer "$(wg genkey | wg pubkey)"
+check "and deleted" ip -n inner link del wg0
+ip netns del inner
+
+# The namespace that it is in ends, with traffic.
+b ping -f -c 100000 192.168.241.1 >/dev/null 2>&1 &
+ip netns del b
+wait
+check "a namespace ends with an interface in it" not ip netns exec b true
+teardown
+finish
