@@ -51,6 +51,11 @@ void net_helper_skb_dst_drop(struct sk_buff *skb)
 	skb_dst_drop(skb);
 }
 
+void net_helper_skb_clear_dev(struct sk_buff *skb)
+{
+	skb->dev = NULL;
+}
+
 void net_helper_skb_orphan(struct sk_buff *skb)
 {
 	skb_orphan(skb);
@@ -177,11 +182,6 @@ void net_helper_skb_reset_offsets(struct sk_buff *skb)
 	skb_reset_network_header(skb);
 	skb_reset_transport_header(skb);
 	skb_reset_inner_headers(skb);
-}
-
-void net_helper_skb_probe_transport_header(struct sk_buff *skb)
-{
-	skb_probe_transport_header(skb);
 }
 
 int net_helper_pskb_trim(struct sk_buff *skb, unsigned int len)

@@ -11,7 +11,8 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{
     Acquire,
     Atomic,
-    Relaxed, //
+    Relaxed,
+    Release, //
 };
 
 use super::bh::BhLock;
@@ -187,6 +188,10 @@ impl Endpoint {
 /// The route to an endpoint, remembered on each CPU. The memory for it is taken when the first packet
 /// is sent.
 ///
+/// Senders work with copies of the endpoint, so one may still send to the old endpoint when another
+/// sends to the new one already. What is remembered therefore belongs to one endpoint and mark; for
+/// others it is forgotten first.
+///
 /// # Invariants
 ///
 /// Once `ready` is set, `cache` is initialised and stays where it is; it is used through the kernel's
@@ -195,9 +200,16 @@ impl Endpoint {
 pub(crate) struct DstCache {
     cache: UnsafeCell<bindings::dst_cache>,
     ready: Atomic<bool>,
-    /// Held by who initialises.
+    /// Where the remembered routes lead. Also held by who initialises.
     #[pin]
-    init: BhLock<()>,
+    target: BhLock<Option<Target>>,
+}
+
+/// What a route depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Target {
+    endpoint: Endpoint,
+    mark: u32,
 }
 
 // SAFETY: By the type invariant.
@@ -211,23 +223,33 @@ impl DstCache {
         pin_init!(Self {
             cache: UnsafeCell::new(bindings::dst_cache::default()),
             ready: Atomic::new(false),
-            init <- new_bh_lock!((), "dst_cache"),
+            target <- new_bh_lock!(None, "dst_cache"),
         })
     }
 
-    /// The cache, if there is memory for it.
-    pub(super) fn get(&self) -> *mut bindings::dst_cache {
-        if !self.ready.load(Acquire) {
-            let _init = self.init.lock();
-            if !self.ready.load(Relaxed) {
-                // SAFETY: The lock keeps others away, and nobody uses the cache before `ready`.
-                if unsafe { bindings::dst_cache_init(self.cache.get(), bindings::GFP_ATOMIC_MASK) } != 0 {
-                    return core::ptr::null_mut();
-                }
-                self.ready.store(true, kernel::sync::atomic::Release);
+    /// The routes to `endpoint` for packets with `mark`, if there is memory for them.
+    pub(super) fn aim(&self, endpoint: &Endpoint, mark: u32) -> Option<Aimed<'_>> {
+        let wanted = Target {
+            endpoint: *endpoint,
+            mark,
+        };
+        let mut target = self.target.lock();
+        if !self.ready.load(Relaxed) {
+            // SAFETY: The lock keeps others away, and nobody uses the cache before `ready`.
+            if unsafe { bindings::dst_cache_init(self.cache.get(), bindings::GFP_ATOMIC_MASK) } != 0
+            {
+                return None;
             }
+            self.ready.store(true, Release);
         }
-        self.cache.get()
+        if *target != Some(wanted) {
+            *target = Some(wanted);
+            self.reset();
+        }
+        Some(Aimed {
+            cache: self,
+            target: wanted,
+        })
     }
 
     /// Forgets the route. Any context.
@@ -246,5 +268,64 @@ impl PinnedDrop for DstCache {
             // SAFETY: By the type invariant; nobody uses the cache any more.
             unsafe { bindings::dst_cache_destroy(self.cache.get()) };
         }
+    }
+}
+
+/// A route cache for one target, while one packet is sent there.
+///
+/// # Invariants
+///
+/// The cache is initialised, and led to `target` when this value was made.
+pub(super) struct Aimed<'a> {
+    cache: &'a DstCache,
+    target: Target,
+}
+
+impl Aimed<'_> {
+    /// The route, with a reference, and our address on it; null if there is none. Bottom halves off.
+    pub(super) fn get4(&self, source: &mut u32) -> *mut bindings::rtable {
+        // SAFETY: The cache is initialised.
+        unsafe { bindings::dst_cache_get_ip4(self.cache.cache.get(), source) }
+    }
+
+    /// As [`Aimed::get4`], for IPv6.
+    pub(super) fn get6(&self, source: &mut bindings::in6_addr) -> *mut bindings::dst_entry {
+        // SAFETY: The cache is initialised.
+        unsafe { bindings::dst_cache_get_ip6(self.cache.cache.get(), source) }
+    }
+
+    /// Remembers a route. Bottom halves off since [`Aimed::get4`].
+    ///
+    /// # Safety
+    ///
+    /// `route` is one that the caller has a reference to.
+    pub(super) unsafe fn set4(&self, route: *mut bindings::rtable, source: u32) {
+        // SAFETY: The cache is initialised; it takes a reference of its own.
+        unsafe { bindings::dst_cache_set_ip4(self.cache.cache.get(), route.cast(), source) };
+        self.settle();
+    }
+
+    /// As [`Aimed::set4`], for IPv6.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Aimed::set4`].
+    pub(super) unsafe fn set6(&self, route: *mut bindings::dst_entry, source: &bindings::in6_addr) {
+        // SAFETY: As in `set4`.
+        unsafe { bindings::dst_cache_set_ip6(self.cache.cache.get(), route, source) };
+        self.settle();
+    }
+
+    /// Forgets the route if the cache has been aimed elsewhere while it was looked up. If that happens
+    /// only after this, so does its reset, and the kernel takes no route that is not younger.
+    fn settle(&self) {
+        if *self.cache.target.lock() != Some(self.target) {
+            self.cache.reset();
+        }
+    }
+
+    /// Forgets the route: our address on it does not serve any more. Any context.
+    pub(super) fn reset(&self) {
+        self.cache.reset();
     }
 }

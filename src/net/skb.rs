@@ -108,9 +108,7 @@ impl Skb {
             return false;
         };
         // SAFETY: The function checks the range; `to` is good for `len`.
-        unsafe {
-            bindings::skb_copy_bits(self.as_ptr(), offset, to.as_mut_ptr().cast(), len) == 0
-        }
+        unsafe { bindings::skb_copy_bits(self.as_ptr(), offset, to.as_mut_ptr().cast(), len) == 0 }
     }
 
     fn bytes_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
@@ -196,8 +194,9 @@ impl Skb {
         self.bytes_before(transport).map(u16::from_be_bytes)
     }
 
-    /// Goes from the UDP header to its payload, and forgets the route that led here; `false` when the
-    /// header's length is not that of the packet.
+    /// Goes from the UDP header to its payload; `false` when the header's length is not that of the
+    /// packet. Route and device are forgotten: whoever queues the packet may keep it longer than they
+    /// live. The device's number stays.
     pub(super) fn strip_udp(&mut self) -> bool {
         const UDP_HEADER_LEN: u32 = 8;
         let raw = self.as_ptr();
@@ -209,6 +208,7 @@ impl Skb {
                 return false;
             };
             bindings::skb_dst_drop(raw);
+            bindings::skb_clear_dev(raw);
             !bindings::skb_pull(raw, UDP_HEADER_LEN).is_null()
                 && ((*raw).len == len || bindings::pskb_trim(raw, len) == 0)
         }
@@ -235,8 +235,12 @@ impl Skb {
         unsafe { bindings::skb_dst_drop(self.as_ptr()) };
     }
 
-    /// Computes the flow hash, if it is not known.
+    /// Computes the flow hash, if it is not known. An empty packet belongs to no flow.
     pub(crate) fn ensure_hash(&mut self) {
+        // The flow dissector wants a device or a socket, which a packet of our own making lacks.
+        if self.len() == 0 {
+            return;
+        }
         // SAFETY: By the type invariant.
         unsafe { bindings::skb_get_hash(self.as_ptr()) };
     }
@@ -247,25 +251,37 @@ impl Skb {
         unsafe { bindings::consume_skb(self.into_raw()) };
     }
 
-    /// Cuts a GSO packet into the packets that it stands for; any other is returned as it is.
+    /// The packet, or a copy of its `sk_buff` if somebody else has a reference to that.
+    fn unshare(self) -> Result<Self> {
+        // SAFETY: Ownership goes through the function: it returns the packet, a copy, or nothing.
+        let skb = unsafe { bindings::skb_share_check(self.into_raw(), bindings::GFP_ATOMIC_MASK) };
+        let ptr = NonNull::new(skb).ok_or(ENOMEM)?;
+        // INVARIANT: Ours, and on no list.
+        Ok(Self { ptr })
+    }
+
+    /// Cuts a GSO packet into the packets that it stands for; any other is returned as it is. The
+    /// device that the packet was sent by must still live.
     ///
     /// # Errors
     ///
     /// When it cannot be cut. The packet is gone.
     pub(crate) fn segment(self) -> Result<SkbList> {
+        // From here on headers are rewritten, which the kernel forbids for a shared `sk_buff`.
+        let skb = self.unshare()?;
         // SAFETY: By the type invariant.
-        if !unsafe { bindings::skb_is_gso(self.as_ptr()) } {
+        if !unsafe { bindings::skb_is_gso(skb.as_ptr()) } {
             let mut list = SkbList::new();
-            list.push_back(self);
+            list.push_back(skb);
             return Ok(list);
         }
         // SAFETY: As above. The packet stays ours; the segments are new.
-        let segments = unsafe { bindings::__skb_gso_segment(self.as_ptr(), 0, true) };
+        let segments = unsafe { bindings::__skb_gso_segment(skb.as_ptr(), 0, true) };
         let segments = kernel::error::from_err_ptr(segments)?;
         if segments.is_null() {
             return Err(EINVAL);
         }
-        self.consume();
+        skb.consume();
         // SAFETY: The segments are linked by `next` and owned by nobody else.
         Ok(unsafe { SkbList::from_chain(segments) })
     }
@@ -293,11 +309,7 @@ impl Skb {
     ///
     /// `ENOMEM`; the packet is gone.
     pub(crate) fn into_linear(self, headroom: usize, tailroom: usize) -> Result<LinearSkb> {
-        // SAFETY: Ownership goes through the function: it returns the packet, a copy, or nothing.
-        let skb = unsafe { bindings::skb_share_check(self.into_raw(), bindings::GFP_ATOMIC_MASK) };
-        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
-        // INVARIANT: Ours, and on no list.
-        let skb = Self { ptr: skb };
+        let skb = self.unshare()?;
         let raw = skb.as_ptr();
         // SAFETY: The packet is owned and not shared.
         unsafe {
@@ -315,7 +327,8 @@ impl Skb {
                     bindings::GFP_ATOMIC_MASK,
                 ))?;
             }
-            if (*raw).data_len != 0 && bindings::__pskb_pull_tail(raw, (*raw).data_len as i32).is_null()
+            if (*raw).data_len != 0
+                && bindings::__pskb_pull_tail(raw, (*raw).data_len as i32).is_null()
             {
                 return Err(ENOMEM);
             }
@@ -477,7 +490,6 @@ impl LinearSkb {
             }
             bindings::skb_forget_device(skb);
             bindings::skb_reset_offsets(skb);
-            bindings::skb_probe_transport_header(skb);
         }
     }
 

@@ -16,6 +16,7 @@ use super::bh;
 use super::bindings;
 use super::endpoint::{
     Address,
+    Aimed,
     DstCache,
     Endpoint,
     Source, //
@@ -128,7 +129,8 @@ impl<R: Receiver> Sockets<R> {
         Ok(port)
     }
 
-    /// Closes the sockets. No datagram is received after this. Sleeps.
+    /// Closes the sockets. A datagram that is on its way to the receiver on another CPU still reaches
+    /// it; that is over a grace period later. Sleeps.
     pub(crate) fn close(&self) {
         let mut owner = self.owner.lock();
         self.replace(ptr::null_mut(), ptr::null_mut());
@@ -243,7 +245,7 @@ impl<R: Receiver> Sockets<R> {
         ds: u8,
     ) -> Result {
         let _bh = bh::disable();
-        let cache = cache.map_or(ptr::null_mut(), DstCache::get);
+        let cache = cache.and_then(|cache| cache.aim(to, mark));
         // SAFETY: The packet is ours.
         unsafe { bindings::skb_set_mark(skb.as_ptr(), mark) };
         match to.remote {
@@ -275,7 +277,7 @@ impl<R: Receiver> Sockets<R> {
         addr: [u8; 4],
         port: u16,
         to: &mut Endpoint,
-        cache: *mut bindings::dst_cache,
+        cache: Option<Aimed<'_>>,
         mark: u32,
         ds: u8,
     ) -> Result {
@@ -300,16 +302,16 @@ impl<R: Receiver> Sockets<R> {
             let net = bindings::sock_net(sk);
 
             let mut route = ptr::null_mut();
-            if !cache.is_null() {
-                route = bindings::dst_cache_get_ip4(cache, &mut flow.saddr);
+            if let Some(cache) = &cache {
+                route = cache.get4(&mut flow.saddr);
             }
             if route.is_null() {
                 bindings::security_sk_classify_flow(sk, &mut flow.__fl_common);
                 let forget = |flow: &mut bindings::flowi4, to: &mut Endpoint| {
                     to.source = Source::Unset;
                     flow.saddr = 0;
-                    if !cache.is_null() {
-                        bindings::dst_cache_reset(cache);
+                    if let Some(cache) = &cache {
+                        cache.reset();
                     }
                 };
                 // The address may have been taken away from us since.
@@ -338,8 +340,8 @@ impl<R: Receiver> Sockets<R> {
                     found = lookup4(net, &mut flow, sk);
                 }
                 route = found?;
-                if !cache.is_null() {
-                    bindings::dst_cache_set_ip4(cache, route.cast(), flow.saddr);
+                if let Some(cache) = &cache {
+                    cache.set4(route, flow.saddr);
                 }
             }
             let skb = skb.into_raw();
@@ -371,7 +373,7 @@ impl<R: Receiver> Sockets<R> {
         port: u16,
         scope: u32,
         to: &mut Endpoint,
-        cache: *mut bindings::dst_cache,
+        cache: Option<Aimed<'_>>,
         mark: u32,
         ds: u8,
     ) -> Result {
@@ -396,8 +398,8 @@ impl<R: Receiver> Sockets<R> {
             let net = bindings::sock_net(sk);
 
             let mut route = ptr::null_mut();
-            if !cache.is_null() {
-                route = bindings::dst_cache_get_ip6(cache, &mut flow.saddr);
+            if let Some(cache) = &cache {
+                route = cache.get6(&mut flow.saddr);
             }
             if route.is_null() {
                 bindings::security_sk_classify_flow(sk, &mut flow.__fl_common);
@@ -406,8 +408,8 @@ impl<R: Receiver> Sockets<R> {
                 {
                     to.source = Source::Unset;
                     flow.saddr.in6_u.u6_addr8 = [0; 16];
-                    if !cache.is_null() {
-                        bindings::dst_cache_reset(cache);
+                    if let Some(cache) = &cache {
+                        cache.reset();
                     }
                 }
                 route = kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
@@ -416,8 +418,8 @@ impl<R: Receiver> Sockets<R> {
                     &mut flow,
                     ptr::null(),
                 ))?;
-                if !cache.is_null() {
-                    bindings::dst_cache_set_ip6(cache, route, &flow.saddr);
+                if let Some(cache) = &cache {
+                    cache.set6(route, &flow.saddr);
                 }
             }
             let skb = skb.into_raw();
