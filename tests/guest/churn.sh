@@ -7,7 +7,7 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 6
 
-DURATION=${DURATION:-20}
+DURATION=${DURATION:-40}
 topology
 ip netns add c
 check "traffic before" a ping -c 1 -W 5 192.168.241.2
@@ -40,7 +40,7 @@ while [ $SECONDS -lt $end ]; do
 	sleep 0.5
 done
 echo "# $rounds rounds"
-check "there were rounds" test "$rounds" -gt 2
+check "there were rounds" test "$rounds" -ge 1
 b pkill iperf3
 wait
 check "traffic afterwards" wait_for 20 ip netns exec a ping -c 1 -W 1 192.168.241.2

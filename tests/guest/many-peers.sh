@@ -6,7 +6,7 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 8
 
-PEERS=${PEERS:-3000}
+PEERS=${PEERS:-1500}
 IPS=${IPS:-5}
 ip link add wg0 type wireguard
 ip link set wg0 up
