@@ -20,7 +20,7 @@ for i in range(peers):
     key = bytearray(hashlib.sha256(str(i).encode()).digest())
     key[31] &= 0x7f
     print("\n[Peer]\nPublicKey = " + base64.b64encode(key).decode())
-    addresses = [f"10.{i >> 8 & 255}.{i & 255}.{j}/32" for j in range(ips)] + [f"fd00:{i:x}::/64"]
+    addresses = [f"10.{i >> 8 & 255}.{i & 255}.{j}/32" for j in range(ips)] + [f"fd00:{i + 1:x}::/64"]
     print("AllowedIPs = " + ", ".join(addresses))
     print(f"Endpoint = 192.0.2.1:{1 + i % 60000}")
 EOT
