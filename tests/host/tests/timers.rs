@@ -37,7 +37,7 @@ use Entry::*;
 use Name::*;
 
 fn jitter(random: u32) -> u64 {
-    (u128::from(SEC / 3) * u128::from(random) >> 32) as u64
+    ((u128::from(SEC / 3) * u128::from(random)) >> 32) as u64
 }
 
 #[derive(Default)]
