@@ -130,7 +130,15 @@ impl Timers {
                 self.handshake_sent = Some(now);
                 self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
             }
-            Event::ResponseSent => self.handshake_sent = Some(now),
+            Event::ResponseSent => {
+                self.handshake_sent = Some(now);
+                // An initiation of ours that crossed the one we respond to would come up for
+                // repetition before it may be sent, and then never again: if the same happens to
+                // the other side, both wait for each other.
+                if self.retry.is_some() {
+                    self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
+                }
+            }
             Event::HandshakeComplete => {
                 self.retry = None;
                 self.retries = 0;

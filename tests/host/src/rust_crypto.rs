@@ -20,18 +20,12 @@ use blake2::{
     Blake2sMac,
     Digest, //
 };
-use chacha20poly1305::aead::generic_array::typenum::{
-    U12,
-    U24, //
-};
 use chacha20poly1305::{
-    AeadCore,
     AeadInPlace,
     ChaCha20Poly1305,
     Key,
     KeyInit,
     Nonce,
-    Tag,
     XChaCha20Poly1305,
     XNonce, //
 };
@@ -52,10 +46,7 @@ fn seal_in_place<A: AeadInPlace>(
     nonce: &chacha20poly1305::aead::Nonce<A>,
     ad: &[u8],
     buf: &mut [u8],
-) -> bool
-where
-    A: AeadCore,
-{
+) -> bool {
     let Some(len) = buf.len().checked_sub(TAG_LEN) else {
         return false;
     };
@@ -110,14 +101,6 @@ fn open<A: AeadInPlace>(
     dst.copy_from_slice(text);
     open_detached(aead, nonce, ad, (dst, tag))
 }
-
-const _: fn() = || {
-    // Both AEADs have the tag and nonce lengths that the slices above are cut to.
-    fn has<A: AeadCore<NonceSize = N>, N>() {}
-    has::<ChaCha20Poly1305, U12>();
-    has::<XChaCha20Poly1305, U24>();
-    assert!(size_of::<Tag>() == TAG_LEN);
-};
 
 impl Crypto for RustCrypto {
     fn blake2s_256(out: &mut [u8; 32], key: &[u8], parts: &[&[u8]]) {

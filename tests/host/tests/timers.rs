@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The timers against a model that keeps no deadline, only the history, and works out each deadline
+//! anew from what the whitepaper says about it.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use wireguard_host::protocol::time::Instant;
+use wireguard_host::protocol::timers::{
+    Actions,
+    Event,
+    Timers, //
+};
+
+const SEC: u64 = 1_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Entry {
+    Told(Event, u32),
+    Interval(u16),
+    Fired(Name),
+    GaveUp,
+    AskedAnew,
+    Stopped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Name {
+    Retry,
+    Keepalive,
+    NoReply,
+    ZeroKeys,
+    Persistent,
+}
+
+use Entry::*;
+use Name::*;
+
+fn jitter(random: u32) -> u64 {
+    ((u128::from(SEC / 3) * u128::from(random)) >> 32) as u64
+}
+
+#[derive(Default)]
+struct Model {
+    history: Vec<(u64, Entry)>,
+}
+
+impl Model {
+    fn add(&mut self, at: u64, entry: Entry) {
+        self.history.push((at, entry));
+    }
+
+    /// What was written since the last entry that `ends`.
+    fn since(&self, ends: impl Fn(Entry) -> bool) -> &[(u64, Entry)] {
+        let start = self.history.iter().rposition(|(_, entry)| ends(*entry));
+        &self.history[start.map_or(0, |at| at + 1)..]
+    }
+
+    fn interval_at(&self, index: usize) -> u64 {
+        let before = self.history[..index].iter().rev();
+        let mut set = before.filter_map(|(_, entry)| match entry {
+            Interval(secs) => Some(u64::from(*secs)),
+            _ => None,
+        });
+        set.next().unwrap_or(0)
+    }
+
+    /// Whether data came in while a keepalive was due, and none has gone out for its own sake since.
+    fn again(&self) -> bool {
+        (0..self.history.len()).any(|i| {
+            let (past, rest) = self.history.split_at(i);
+            let past = Self {
+                history: past.to_vec(),
+            };
+            matches!(rest[0].1, Told(Event::DataReceived, _))
+                && past.keepalive().is_some()
+                && !rest
+                    .iter()
+                    .any(|(_, e)| matches!(e, Fired(Keepalive) | Stopped))
+        })
+    }
+
+    fn keepalive(&self) -> Option<u64> {
+        let ends = |entry| {
+            matches!(
+                entry,
+                Told(Event::AuthenticatedSent, _) | Fired(Keepalive) | GaveUp | Stopped
+            )
+        };
+        let rest = self.since(ends);
+        // The firing itself may start the next, when data came in after what it is for.
+        let fired = self.history.len() - rest.len();
+        if let Some((at, Fired(Keepalive))) = fired.checked_sub(1).map(|i| self.history[i]) {
+            let before = Self {
+                history: self.history[..fired - 1].to_vec(),
+            };
+            if before.again() {
+                return Some(at + 10 * SEC);
+            }
+        }
+        let mut data = rest
+            .iter()
+            .filter(|(_, e)| matches!(e, Told(Event::DataReceived, _)));
+        data.next().map(|(at, _)| at + 10 * SEC)
+    }
+
+    fn no_reply(&self) -> Option<u64> {
+        let ends = |entry| {
+            matches!(
+                entry,
+                Told(Event::AuthenticatedReceived, _) | Fired(NoReply) | Stopped
+            )
+        };
+        self.since(ends).iter().find_map(|(at, entry)| match entry {
+            Told(Event::DataSent, random) => Some(at + 15 * SEC + jitter(*random)),
+            _ => None,
+        })
+    }
+
+    fn retry(&self) -> Option<u64> {
+        let ends = |entry| {
+            matches!(
+                entry,
+                Told(Event::HandshakeComplete, _) | Fired(Retry) | Stopped
+            )
+        };
+        let rest = self.since(ends);
+        let first = rest
+            .iter()
+            .position(|(_, entry)| matches!(entry, Told(Event::InitiationSent, _)))?;
+        rest[first..]
+            .iter()
+            .rev()
+            .find_map(|(at, entry)| match entry {
+                Told(Event::InitiationSent | Event::ResponseSent, random) => {
+                    Some(at + 5 * SEC + jitter(*random))
+                }
+                _ => None,
+            })
+    }
+
+    fn zero_keys(&self) -> Option<u64> {
+        let rest = self.since(|entry| matches!(entry, Fired(ZeroKeys) | Stopped));
+        let derived = |entry: &Entry| matches!(entry, Told(Event::SessionDerived, _));
+        let start = rest.iter().rev().find(|(_, entry)| derived(entry));
+        let start = start.or_else(|| rest.iter().find(|(_, entry)| *entry == GaveUp));
+        start.map(|(at, _)| at + 540 * SEC)
+    }
+
+    fn persistent(&self) -> Option<u64> {
+        let rest = self.since(|entry| matches!(entry, Fired(Persistent) | Stopped | Interval(0)));
+        let base = self.history.len() - rest.len();
+        rest.iter().enumerate().rev().find_map(|(i, (at, entry))| {
+            let interval = self.interval_at(base + i);
+            let armed = matches!(entry, Told(Event::Traversal, _)) && interval != 0;
+            armed.then(|| at + interval * SEC)
+        })
+    }
+
+    fn next(&self) -> Option<u64> {
+        [
+            self.retry(),
+            self.keepalive(),
+            self.no_reply(),
+            self.zero_keys(),
+            self.persistent(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn retries(&self) -> usize {
+        let rest = self.since(|entry| {
+            matches!(
+                entry,
+                Told(Event::HandshakeComplete, _) | AskedAnew | Fired(NoReply)
+            )
+        });
+        let fired = rest
+            .iter()
+            .filter(|(_, entry)| *entry == Fired(Retry))
+            .count();
+        fired - rest.iter().filter(|(_, entry)| *entry == GaveUp).count()
+    }
+
+    fn poll(&mut self, now: u64) -> Actions {
+        let due = |deadline: Option<u64>| deadline.is_some_and(|at| at <= now);
+        let mut actions = Actions::default();
+        if due(self.retry()) {
+            let retries = self.retries();
+            self.add(now, Fired(Retry));
+            if retries == 19 {
+                actions.give_up = true;
+                self.add(now, GaveUp);
+            } else {
+                (actions.initiate, actions.clear_source) = (true, true);
+            }
+        }
+        if due(self.no_reply()) {
+            self.add(now, Fired(NoReply));
+            (actions.initiate, actions.clear_source) = (true, true);
+        }
+        if due(self.keepalive()) {
+            self.add(now, Fired(Keepalive));
+            actions.send_keepalive = true;
+        }
+        if due(self.persistent()) {
+            self.add(now, Fired(Persistent));
+            actions.send_keepalive = true;
+        }
+        if due(self.zero_keys()) {
+            self.add(now, Fired(ZeroKeys));
+            actions.zero_keys = true;
+        }
+        actions
+    }
+
+    fn may_initiate(&self, now: u64) -> bool {
+        let sent = self.history.iter().rev().find(|(_, entry)| {
+            matches!(entry, Told(Event::InitiationSent | Event::ResponseSent, _))
+        });
+        sent.is_none_or(|(at, _)| now - at >= 5 * SEC)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Tell(Event, u32),
+    Interval(u16),
+    /// Lets so many nanoseconds pass, then looks.
+    Wait(u64),
+    /// Looks exactly at the next deadline, or one nanosecond before.
+    WaitForNext(bool),
+    AskAnew,
+    Stop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let event = prop_oneof![
+        4 => Just(Event::DataSent),
+        4 => Just(Event::DataReceived),
+        2 => Just(Event::AuthenticatedSent),
+        2 => Just(Event::AuthenticatedReceived),
+        2 => Just(Event::Traversal),
+        4 => Just(Event::InitiationSent),
+        1 => Just(Event::ResponseSent),
+        1 => Just(Event::HandshakeComplete),
+        1 => Just(Event::SessionDerived),
+    ];
+    let random = prop_oneof![Just(0), Just(u32::MAX), any::<u32>()];
+    prop_oneof![
+        12 => (event, random).prop_map(|(event, random)| Step::Tell(event, random)),
+        1 => prop_oneof![Just(0u16), 1u16..30].prop_map(Step::Interval),
+        4 => (0..20 * SEC).prop_map(Step::Wait),
+        8 => any::<bool>().prop_map(Step::WaitForNext),
+        1 => Just(Step::AskAnew),
+        1 => (0u8..8).prop_map(|n| if n == 0 { Step::Stop } else { Step::Wait(1) }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn timers_follow_the_history(steps in vec(step(), 1..60)) {
+        let mut timers = Timers::new();
+        let mut model = Model::default();
+        let mut now = 1_000 * SEC;
+        for step in steps {
+            let mut look = false;
+            match step {
+                Step::Tell(event, random) => {
+                    timers.handle(event, Instant::from_nanos(now), random);
+                    model.add(now, Told(event, random));
+                }
+                Step::Interval(secs) => {
+                    timers.set_persistent_keepalive(secs);
+                    prop_assert_eq!(timers.persistent_keepalive(), secs);
+                    model.add(now, Interval(secs));
+                }
+                Step::Wait(nanos) => {
+                    now += nanos;
+                    look = true;
+                }
+                Step::WaitForNext(early) => {
+                    if let Some(at) = model.next() {
+                        now = now.max(at - u64::from(early));
+                    }
+                    look = true;
+                }
+                Step::AskAnew => {
+                    timers.reset_retries();
+                    model.add(now, AskedAnew);
+                }
+                Step::Stop => {
+                    timers.stop();
+                    model.add(now, Stopped);
+                    prop_assert_eq!(timers.next(), None);
+                }
+            }
+            let at = Instant::from_nanos(now);
+            prop_assert_eq!(timers.next().map(Instant::as_nanos), model.next());
+            prop_assert_eq!(timers.may_initiate(at), model.may_initiate(now));
+            if look {
+                prop_assert_eq!(timers.poll(at), model.poll(now));
+                prop_assert_eq!(timers.poll(at), Actions::default(), "nothing is due twice");
+                prop_assert_eq!(timers.next().map(Instant::as_nanos), model.next());
+            }
+        }
+    }
+
+    /// A handshake that is never answered: 20 initiations, whatever the jitter.
+    #[test]
+    fn attempts(randoms in vec(any::<u32>(), 20)) {
+        let mut timers = Timers::new();
+        let mut at = Instant::from_nanos(SEC);
+        for (i, random) in randoms.iter().enumerate() {
+            prop_assert!(timers.claim_initiation(at));
+            prop_assert!(!timers.claim_initiation(at));
+            timers.handle(Event::InitiationSent, at, *random);
+            let next = timers.next().unwrap();
+            let waited = next.since(at).as_nanos();
+            prop_assert_eq!(waited, 5 * SEC + jitter(*random));
+            at = next;
+            let due = timers.poll(at);
+            prop_assert_eq!(due.initiate, i < 19);
+            prop_assert_eq!(due.give_up, i == 19);
+        }
+    }
+}
+
+/// The last-minute handshake is asked for once, until one completes.
+#[test]
+fn last_minute() {
+    let mut timers = Timers::new();
+    let now = Instant::from_nanos(SEC);
+    assert!(timers.claim_last_minute());
+    assert!(!timers.claim_last_minute());
+    timers.handle(Event::InitiationSent, now, 0);
+    assert!(!timers.claim_last_minute());
+    timers.handle(Event::HandshakeComplete, now, 0);
+    assert!(timers.claim_last_minute());
+}
+
+/// After the interface went down or a key changed, an initiation may be sent at once.
+#[test]
+fn forgotten_initiation() {
+    let mut timers = Timers::new();
+    let now = Instant::from_nanos(SEC);
+    timers.handle(Event::ResponseSent, now, 0);
+    assert!(!timers.may_initiate(now));
+    timers.forget_last_initiation();
+    assert!(timers.may_initiate(now));
+}
+
+/// Deadlines at the end of time are no overflow.
+#[test]
+fn the_end_of_time() {
+    let mut timers = Timers::new();
+    timers.set_persistent_keepalive(u16::MAX);
+    let end = Instant::from_nanos(u64::MAX);
+    for event in [
+        Event::DataSent,
+        Event::DataReceived,
+        Event::Traversal,
+        Event::InitiationSent,
+        Event::SessionDerived,
+    ] {
+        timers.handle(event, end, u32::MAX);
+    }
+    assert_eq!(timers.next(), Some(end));
+    assert!(timers.poll(end).initiate);
+}
