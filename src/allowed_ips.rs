@@ -238,7 +238,11 @@ impl<V: Owner> AllowedIps<V> {
     }
 
     /// The owner of the longest prefix of an IPv4 address. Any context.
-    pub(crate) fn lookup_v4<'g>(&self, guard: &'g Guard, addr: [u8; 4]) -> Option<SharedRef<'g, V>> {
+    pub(crate) fn lookup_v4<'g>(
+        &self,
+        guard: &'g Guard,
+        addr: [u8; 4],
+    ) -> Option<SharedRef<'g, V>> {
         lookup(&self.v4, guard, Bits::v4(addr), 32)
     }
 
@@ -264,12 +268,7 @@ impl<V: Owner> AllowedIps<V> {
     /// # Errors
     ///
     /// `ENOMEM`; nothing has changed then.
-    pub(crate) fn insert(
-        &self,
-        _writer: &mut Writer,
-        prefix: Prefix,
-        owner: &Shared<V>,
-    ) -> Result {
+    pub(crate) fn insert(&self, _writer: &mut Writer, prefix: Prefix, owner: &Shared<V>) -> Result {
         let root = self.root(&prefix);
         // Memory first, since it cannot be had within the read-side section.
         let node = match self.plan(root, &prefix) {

@@ -315,9 +315,7 @@ impl Device {
         let new_port = port.filter(|port| *port != config.port);
         if let Some(port) = new_port {
             config.port = match this.home.get(rtnl) {
-                Some(net) if this.is_up() => {
-                    this.sockets.open(net, port, this)?
-                }
+                Some(net) if this.is_up() => this.sockets.open(net, port, this)?,
                 _ => port,
             };
         }

@@ -66,8 +66,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     let Some(mut message) = initiation else {
         return;
     };
-    side.cookies
-        .add_macs(&peer.cookie_keys, &mut message, now);
+    side.cookies.add_macs(&peer.cookie_keys, &mut message, now);
     drop(guard);
     Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
     send_buffer(peer, &message);
@@ -151,9 +150,9 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
         Message::Response(response) => {
             if may_serve(device, &identity, datagram, response.sender(), &from) {
                 let peer = peer_of_index(device, response.receiver());
-                if let Some(peer) = peer.filter(|peer| {
-                    complete(peer, &identity, response.bytes(), from)
-                }) {
+                if let Some(peer) =
+                    peer.filter(|peer| complete(peer, &identity, response.bytes(), from))
+                {
                     authenticated(&peer, datagram.len());
                 }
             }
@@ -191,10 +190,9 @@ fn may_serve(
     let reply = secret.reply(&identity.cookie_keys, datagram, sender, source, random());
     if let Some(reply) = reply {
         let mut to = *from;
-        let sent =
-            device
-                .sockets
-                .send_buffer(&reply, &mut to, None, device.mark(), HANDSHAKE_DS);
+        let sent = device
+            .sockets
+            .send_buffer(&reply, &mut to, None, device.mark(), HANDSHAKE_DS);
         if sent.is_ok() {
             device.count_tx(reply.len());
         }
@@ -241,10 +239,8 @@ fn respond(
     peer.set_endpoint(from);
 
     let index = fresh_index(&peer, side).ok()?;
-    let mut response =
-        side.noise.respond(&side.remote, random(), index)?;
-    side.cookies
-        .add_macs(&peer.cookie_keys, &mut response, now);
+    let mut response = side.noise.respond(&side.remote, random(), index)?;
+    side.cookies.add_macs(&peer.cookie_keys, &mut response, now);
     let session = side.noise.begin_session(now)?;
     side.index = None;
     peer.keypairs.install(&device.indices, session).ok()?;

@@ -324,10 +324,7 @@ fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
     m.put_u32(peer_attr::PROTOCOL_VERSION, PROTOCOL_VERSION)?;
     if let Some(endpoint) = peer.endpoint() {
         let (sockaddr, len) = endpoint.remote.to_sockaddr();
-        m.put_bytes(
-            peer_attr::ENDPOINT,
-            sockaddr.get(..len).unwrap_or_default(),
-        )?;
+        m.put_bytes(peer_attr::ENDPOINT, sockaddr.get(..len).unwrap_or_default())?;
     }
     Ok(())
 }
@@ -339,7 +336,12 @@ fn put_prefix(m: &mut Message<'_>, prefix: &Prefix) -> Result {
     let result = m
         .put_u8(allowedip_attr::CIDR_MASK, prefix.bits())
         .and_then(|()| m.put_u16(allowedip_attr::FAMILY, family))
-        .and_then(|()| m.put_bytes(allowedip_attr::IPADDR, octets.get(..len).unwrap_or_default()));
+        .and_then(|()| {
+            m.put_bytes(
+                allowedip_attr::IPADDR,
+                octets.get(..len).unwrap_or_default(),
+            )
+        });
     match result {
         Ok(()) => m.end(nest),
         Err(_) => m.cancel(nest),
@@ -360,7 +362,11 @@ struct PeerRequest<'a> {
 impl<'a> PeerRequest<'a> {
     fn parse(attr: &Attr<'a>, extack: &Extack<'_>) -> Result<Self> {
         let attrs: Attrs<'a, 11> = attr.nested();
-        let key = |kind| attrs.get(kind).and_then(|a: Attr<'a>| a.array::<32>().copied());
+        let key = |kind| {
+            attrs
+                .get(kind)
+                .and_then(|a: Attr<'a>| a.array::<32>().copied())
+        };
         let Some(public_key) = key(peer_attr::PUBLIC_KEY) else {
             extack.set(c"a peer needs a public key of 32 octets");
             return Err(EINVAL);
@@ -477,7 +483,8 @@ impl AllowedIpRequest {
             }
         };
         let Some(prefix) = prefix else {
-            extack.set(c"the address or the prefix length of an allowed IP does not fit its family");
+            extack
+                .set(c"the address or the prefix length of an allowed IP does not fit its family");
             return Err(EINVAL);
         };
         Ok(Self {

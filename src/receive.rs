@@ -16,8 +16,8 @@ use crate::keypair::{
     now,
     Keypair, //
 };
-use crate::net::endpoint::Endpoint;
 use crate::net::bh;
+use crate::net::endpoint::Endpoint;
 use crate::net::gro::{
     self,
     Gro, //

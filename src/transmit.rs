@@ -12,6 +12,7 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
+use crate::device::Device;
 use crate::keypair::{
     now,
     Keypair, //
@@ -35,7 +36,6 @@ use crate::net::skb::{
     Skb,
     SkbList, //
 };
-use crate::device::Device;
 use crate::peer::Peer;
 use crate::protocol::messages::{
     padded_len,
@@ -270,10 +270,10 @@ impl Outgoing {
         for message in messages {
             let len = message.len();
             let ds = message.tag() as u8;
-            let sent = peer
-                .device
-                .sockets
-                .send(message, &mut endpoint, Some(&peer.route), mark, ds);
+            let sent =
+                peer.device
+                    .sockets
+                    .send(message, &mut endpoint, Some(&peer.route), mark, ds);
             if sent.is_ok() {
                 peer.tx_bytes.add(len as u64, Relaxed);
                 if let Some(dev) = peer.device.dev.get(&guard) {

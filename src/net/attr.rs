@@ -179,10 +179,7 @@ impl<'a> Attr<'a> {
             // The next one begins at a multiple of four.
             let step = len.checked_next_multiple_of(4)?;
             rest = rest.get(step..).unwrap_or_default();
-            Some((
-                u16::from_ne_bytes(*kind) & TYPE_MASK,
-                Attr { payload },
-            ))
+            Some((u16::from_ne_bytes(*kind) & TYPE_MASK, Attr { payload }))
         })
     }
 

@@ -142,7 +142,10 @@ impl Dumper<'_> {
     /// # Errors
     ///
     /// Those of `f`, and `EMSGSIZE` when not even the header fits; the message is left out then.
-    pub(crate) fn message<R>(&mut self, f: impl FnOnce(&mut Message<'_>) -> Result<R>) -> Result<R> {
+    pub(crate) fn message<R>(
+        &mut self,
+        f: impl FnOnce(&mut Message<'_>) -> Result<R>,
+    ) -> Result<R> {
         // SAFETY: By the type invariant; the header is used before the message ends.
         unsafe {
             let header = bindings::genl_dump_put(self.skb, self.cb, self.family, self.command);
@@ -209,13 +212,7 @@ impl Message<'_> {
     pub(crate) fn put_u64(&mut self, kind: u16, value: u64) -> Result {
         // SAFETY: By the type invariant.
         kernel::error::to_result(unsafe {
-            bindings::nla_put_64bit(
-                self.skb,
-                i32::from(kind),
-                8,
-                (&raw const value).cast(),
-                0,
-            )
+            bindings::nla_put_64bit(self.skb, i32::from(kind), 8, (&raw const value).cast(), 0)
         })
     }
 
@@ -239,9 +236,9 @@ impl Message<'_> {
             return Err(EMSGSIZE);
         }
         // SAFETY: The nest is in the buffer.
-        Ok(Nest((start as usize).wrapping_sub(
-            unsafe { (*self.skb).data } as usize,
-        )))
+        Ok(Nest(
+            (start as usize).wrapping_sub(unsafe { (*self.skb).data } as usize),
+        ))
     }
 
     fn nest_ptr(&self, nest: &Nest) -> *mut bindings::nlattr {

@@ -233,7 +233,10 @@ impl SipHashKey {
     pub(crate) fn random() -> Self {
         let mut key = [0; 16];
         random(&mut key);
-        let (a, b) = (u128::from_ne_bytes(key) as u64, (u128::from_ne_bytes(key) >> 64) as u64);
+        let (a, b) = (
+            u128::from_ne_bytes(key) as u64,
+            (u128::from_ne_bytes(key) >> 64) as u64,
+        );
         Self(bindings::siphash_key_t { key: [a, b] })
     }
 }

@@ -111,7 +111,10 @@ impl NetDevice {
             }
             let v6 = bindings::in6_dev_get(dev);
             if !v6.is_null() {
-                bindings::inet6_dev_set_addr_gen_mode(v6, bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE as _);
+                bindings::inet6_dev_set_addr_gen_mode(
+                    v6,
+                    bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE as _,
+                );
             }
         }
     }

@@ -168,7 +168,10 @@ impl<T: Runnable> Task<T> {
         unsafe {
             pin_init::pin_init_from_closure(|slot: *mut Self| {
                 (&raw mut (*slot).owner).write(Atomic::new(core::ptr::null_mut()));
-                bindings::init_delayed_work(UnsafeCell::raw_get(&raw const (*slot).work), Some(Self::trampoline));
+                bindings::init_delayed_work(
+                    UnsafeCell::raw_get(&raw const (*slot).work),
+                    Some(Self::trampoline),
+                );
                 Ok(())
             })
         }
