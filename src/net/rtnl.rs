@@ -363,17 +363,23 @@ impl<T: LinkDriver> Adapter<T> {
 
     /// # Safety
     ///
-    /// `owner` is a `Private::owner` of this driver; likewise below.
+    /// `owner` is a `Private::owner` of this driver.
     unsafe fn borrow<'a>(owner: *const ()) -> Option<Shared<T>> {
         // SAFETY: The caller's promise.
         unsafe { Shared::<T>::borrow_raw(owner) }.upgrade()
     }
 
+    /// # Safety
+    ///
+    /// As for `borrow`.
     unsafe fn is_home(owner: *const (), net: *mut bindings::net) -> bool {
         // SAFETY: The caller's promise.
         unsafe { Self::borrow(owner) }.is_some_and(|owner| owner.home().is(net))
     }
 
+    /// # Safety
+    ///
+    /// As for `borrow`.
     unsafe fn home_exit(owner: *const (), dev: &NetDevice, rtnl: &Rtnl) {
         // SAFETY: The caller's promise.
         if let Some(owner) = unsafe { Self::borrow(owner) } {
@@ -382,6 +388,9 @@ impl<T: LinkDriver> Adapter<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for `borrow`.
     unsafe fn suspend(owner: *const (), rtnl: &Rtnl) {
         // SAFETY: The caller's promise.
         if let Some(owner) = unsafe { Self::borrow(owner) } {
@@ -389,6 +398,9 @@ impl<T: LinkDriver> Adapter<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As for `borrow`.
     unsafe fn vm_fork(owner: *const (), rtnl: &Rtnl) {
         // SAFETY: The caller's promise.
         if let Some(owner) = unsafe { Self::borrow(owner) } {
