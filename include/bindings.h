@@ -52,6 +52,7 @@
 
 #include "../src/helpers/crypto.c"
 #include "../src/helpers/genetlink.c"
+#include "../src/helpers/net_namespace.c"
 #include "../src/helpers/netdevice.c"
 #include "../src/helpers/skbuff.c"
 #include "../src/helpers/slab.c"

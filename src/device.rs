@@ -372,14 +372,6 @@ impl LinkDriver for Device {
         }? Error))
     }
 
-    fn handle(&self) -> &DevHandle {
-        &self.dev
-    }
-
-    fn home(&self) -> &Home {
-        &self.home
-    }
-
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
         let mut config = this.config.lock();
         let net = this.home.get(rtnl).ok_or(ENONET)?;

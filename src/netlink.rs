@@ -20,7 +20,8 @@ use crate::net::attr::{
     Attr,
     Attrs,
     Extack,
-    Policy, //
+    Policy,
+    EACH, //
 };
 use crate::net::endpoint::{
     Address,
@@ -157,7 +158,10 @@ impl Family for WireGuardFamily {
     const NAME: &'static CStr = c"wireguard";
     const VERSION: u32 = 1;
     const GET: Command = Command::new(cmd::GET_DEVICE, &GET_POLICY);
-    const SET: Command = Command::new(cmd::SET_DEVICE, &SET_POLICY);
+    const SET: Command = Command::new(cmd::SET_DEVICE, &SET_POLICY).with_secrets(&[
+        &[device_attr::PRIVATE_KEY],
+        &[device_attr::PEERS, EACH, peer_attr::PRESHARED_KEY],
+    ]);
     type Dump = Dump;
 
     fn start(request: &Request<'_>) -> Result<Dump> {
@@ -361,7 +365,7 @@ struct PeerRequest<'a> {
 
 impl<'a> PeerRequest<'a> {
     fn parse(attr: &Attr<'a>, extack: &Extack<'_>) -> Result<Self> {
-        let attrs: Attrs<'a, 11> = attr.nested();
+        let attrs: Attrs<'a, 11> = attr.nested(extack)?;
         let key = |kind| {
             attrs
                 .get(kind)
@@ -466,7 +470,7 @@ struct AllowedIpRequest {
 
 impl AllowedIpRequest {
     fn parse(attr: &Attr<'_>, extack: &Extack<'_>) -> Result<Self> {
-        let attrs: Attrs<'_, 5> = attr.nested();
+        let attrs: Attrs<'_, 5> = attr.nested(extack)?;
         let family = attrs.get(allowedip_attr::FAMILY).and_then(|a| a.u16());
         let bits = attrs.get(allowedip_attr::CIDR_MASK).and_then(|a| a.u8());
         let address = attrs.get(allowedip_attr::IPADDR);

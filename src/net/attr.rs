@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 use kernel::prelude::*;
 
 use super::bindings;
+use super::libcrypto;
 
 /// What one attribute of a family may be. A table of them, indexed by attribute type, is what the
 /// core checks a request against before the family sees it.
@@ -112,16 +113,67 @@ impl Policy {
     }
 }
 
-/// One attribute of a request: a type and octets.
+/// One attribute of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Attr<'a> {
+    /// Says of itself that it holds attributes.
+    nested: bool,
     payload: &'a [u8],
 }
 
 /// Octets of an attribute's header: its length, header included, and its type.
 const HEADER_LEN: usize = 4;
-/// The bits of the type that are flags.
-const TYPE_MASK: u16 = 0x3fff;
+/// The flag in the type of an attribute that holds attributes.
+const NESTED: u16 = bindings::NLA_F_NESTED as u16;
+/// The bits of the type that are not flags.
+const TYPE_MASK: u16 = !(NESTED | bindings::NLA_F_NET_BYTEORDER as u16);
+
+/// Where the next attribute begins after one of `len` octets: at a multiple of four.
+fn aligned(len: usize) -> usize {
+    len.wrapping_add(3) & !3
+}
+
+/// The length, header included, and the type with its flags of the attribute that `octets` begin with.
+fn header(octets: &[u8]) -> Option<(usize, u16)> {
+    let (len, rest) = octets.split_first_chunk()?;
+    let kind = rest.first_chunk()?;
+    Some((
+        usize::from(u16::from_ne_bytes(*len)),
+        u16::from_ne_bytes(*kind),
+    ))
+}
+
+/// In a path to a secret: every entry of a list.
+pub(crate) const EACH: u16 = 0;
+
+/// Overwrites with zeros the payloads of all attributes in `octets` that `path` leads to: one type for each
+/// level of nesting, [`EACH`] for any.
+pub(super) fn wipe(octets: &mut [u8], path: &[u16]) {
+    let Some((step, deeper)) = path.split_first() else {
+        return;
+    };
+    let mut rest = octets;
+    while let Some((len, kind)) = header(rest) {
+        let step_len = aligned(len).min(rest.len());
+        // An attribute shorter than its header would keep the walk at its place.
+        let Some((this, after)) = rest
+            .split_at_mut_checked(step_len)
+            .filter(|_| len >= HEADER_LEN)
+        else {
+            return;
+        };
+        if *step == EACH || *step == kind & TYPE_MASK {
+            if let Some(payload) = this.get_mut(HEADER_LEN..len) {
+                if deeper.is_empty() {
+                    libcrypto::wipe(payload);
+                } else {
+                    wipe(payload, deeper);
+                }
+            }
+        }
+        rest = after;
+    }
+}
 
 impl<'a> Attr<'a> {
     /// # Safety
@@ -133,7 +185,11 @@ impl<'a> Attr<'a> {
             let len = usize::from((*attr).nla_len).saturating_sub(HEADER_LEN);
             core::slice::from_raw_parts(attr.cast::<u8>().add(HEADER_LEN), len)
         };
-        Self { payload }
+        Self {
+            // SAFETY: As above.
+            nested: unsafe { (*attr).nla_type } & NESTED != 0,
+            payload,
+        }
     }
 
     /// The octets.
@@ -172,14 +228,13 @@ impl<'a> Attr<'a> {
     fn typed_children(&self) -> impl Iterator<Item = (u16, Attr<'a>)> {
         let mut rest = self.payload;
         core::iter::from_fn(move || {
-            let (len, after) = rest.split_first_chunk()?;
-            let (kind, after) = after.split_first_chunk()?;
-            let len = usize::from(u16::from_ne_bytes(*len));
-            let payload = after.get(..len.checked_sub(HEADER_LEN)?)?;
-            // The next one begins at a multiple of four.
-            let step = len.checked_next_multiple_of(4)?;
-            rest = rest.get(step..).unwrap_or_default();
-            Some((u16::from_ne_bytes(*kind) & TYPE_MASK, Attr { payload }))
+            let (len, kind) = header(rest)?;
+            let attr = Attr {
+                nested: kind & NESTED != 0,
+                payload: rest.get(HEADER_LEN..len)?,
+            };
+            rest = rest.get(aligned(len)..).unwrap_or_default();
+            Some((kind & TYPE_MASK, attr))
         })
     }
 
@@ -189,15 +244,24 @@ impl<'a> Attr<'a> {
     }
 
     /// The attributes inside by type; of several of one type the last counts, and types of `N` and
-    /// above are not looked at.
-    pub(crate) fn nested<const N: usize>(&self) -> Attrs<'a, N> {
+    /// above are not looked at. The core has checked them by the policy that this attribute is under, but
+    /// not that an entry of a list says that it is nested.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when the attribute does not say that it is nested.
+    pub(crate) fn nested<const N: usize>(&self, extack: &Extack<'_>) -> Result<Attrs<'a, N>> {
+        if !self.nested {
+            extack.set(c"NLA_F_NESTED is missing");
+            return Err(EINVAL);
+        }
         let mut attrs = Attrs([None; N]);
         for (kind, attr) in self.typed_children() {
             if let Some(slot) = attrs.0.get_mut(usize::from(kind)) {
                 *slot = Some(attr);
             }
         }
-        attrs
+        Ok(attrs)
     }
 }
 

@@ -8,12 +8,14 @@ use core::marker::{
     PhantomData,
     PhantomPinned, //
 };
+use core::mem::size_of;
 use core::ptr;
 
 use kernel::prelude::*;
 use kernel::types::Opaque;
 
 use super::attr::{
+    self,
     Attr,
     Extack,
     Policy, //
@@ -25,12 +27,25 @@ use super::netdev::Net;
 pub(crate) struct Command {
     number: u8,
     policy: &'static [Policy],
+    secrets: &'static [&'static [u16]],
 }
 
 impl Command {
     /// The command with this number; `policy` has one entry for each attribute type.
     pub(crate) const fn new(number: u8, policy: &'static [Policy]) -> Self {
-        Self { number, policy }
+        Self {
+            number,
+            policy,
+            secrets: &[],
+        }
+    }
+
+    /// Makes attributes of a request be overwritten with zeros when it has been handled, before an answer
+    /// can quote them. Each is named by a path: one attribute type for each level of nesting,
+    /// [`EACH`](super::attr::EACH) for the entries of a list.
+    pub(crate) const fn with_secrets(mut self, secrets: &'static [&'static [u16]]) -> Self {
+        self.secrets = secrets;
+        self
     }
 
     fn max_attr(&self) -> u32 {
@@ -47,7 +62,7 @@ pub(crate) trait Family: Sized + 'static {
     const VERSION: u32;
     /// The command that dumps.
     const GET: Command;
-    /// The command that sets.
+    /// The command that sets. It takes its own secrets out of the requests: see [`Command::with_secrets`].
     const SET: Command;
     /// What is remembered from one part of a dump to the next.
     type Dump: Send;
@@ -101,18 +116,21 @@ impl<'a> Request<'a> {
         unsafe { Extack::from_raw((*self.info).extack) }
     }
 
-    /// Overwrites all attributes with zeros once they have been read: they may hold keys.
-    fn wipe(&self) {
-        for kind in 0..=self.max_attr {
-            let attr = self.raw_attr(kind as u16);
-            if !attr.is_null() {
-                // SAFETY: The request's buffer is ours to write while it is handled, and nobody reads
-                // attributes after this.
-                unsafe {
-                    let len = usize::from((*attr).nla_len).saturating_sub(4);
-                    bindings::memzero_explicit(attr.cast::<u8>().add(4).cast(), len);
-                }
-            }
+    /// Overwrites the secrets of the request with zeros. Taking the request ends all use of its attributes.
+    fn wipe(self, secrets: &[&[u16]]) {
+        // SAFETY: By the type invariant the information and the message live. The message's buffer is ours to
+        // write while it is handled, and what had been borrowed from it through the request, is not used any
+        // more.
+        let attrs = unsafe {
+            let message = (*self.info).nlhdr;
+            let header = size_of::<bindings::nlmsghdr>()
+                .wrapping_add(size_of::<bindings::genlmsghdr>())
+                .wrapping_add((*(*self.info).family).hdrsize as usize);
+            let len = ((*message).nlmsg_len as usize).saturating_sub(header);
+            core::slice::from_raw_parts_mut(message.cast::<u8>().add(header).cast_mut(), len)
+        };
+        for path in secrets {
+            attr::wipe(attrs, path);
         }
     }
 }
@@ -241,21 +259,29 @@ impl Message<'_> {
         ))
     }
 
-    fn nest_ptr(&self, nest: &Nest) -> *mut bindings::nlattr {
-        // SAFETY: The nest is in the buffer, which is not moved while a message is written.
-        unsafe { (*self.skb).data.wrapping_add(nest.0).cast() }
+    /// Where a nest begins, if it is in the message: one that was inside another, and cancelled with it, or
+    /// that belongs to another message, need not be.
+    fn nest_ptr(&self, nest: &Nest) -> Option<*mut bindings::nlattr> {
+        // SAFETY: By the type invariant.
+        let (data, len) = unsafe { ((*self.skb).data, (*self.skb).len as usize) };
+        let end = nest.0.checked_add(size_of::<bindings::nlattr>())?;
+        (end <= len).then(|| data.wrapping_add(nest.0).cast())
     }
 
     /// Ends a nest with what is in it.
     pub(crate) fn end(&mut self, nest: Nest) {
-        // SAFETY: A nest that was begun and neither ended nor cancelled.
-        unsafe { bindings::nla_nest_end(self.skb, self.nest_ptr(&nest)) };
+        if let Some(start) = self.nest_ptr(&nest) {
+            // SAFETY: There is room for an attribute's header within the message at this place.
+            unsafe { bindings::nla_nest_end(self.skb, start) };
+        }
     }
 
     /// Takes a nest back with all that is in it.
     pub(crate) fn cancel(&mut self, nest: Nest) {
-        // SAFETY: As in `end`.
-        unsafe { bindings::nla_nest_cancel(self.skb, self.nest_ptr(&nest)) };
+        if let Some(start) = self.nest_ptr(&nest) {
+            // SAFETY: The place is within the message.
+            unsafe { bindings::nla_nest_cancel(self.skb, start) };
+        }
     }
 }
 
@@ -314,7 +340,12 @@ impl<F: Family> GenlRegistration<F> {
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 family: Opaque::new(bindings::genl_family::default()),
-                ops: [get, set],
+                // The core wants them in this order.
+                ops: if F::GET.number < F::SET.number {
+                    [get, set]
+                } else {
+                    [set, get]
+                },
                 _pin: PhantomPinned,
             }),
             GFP_KERNEL,
@@ -350,7 +381,7 @@ impl<F: Family> GenlRegistration<F> {
             _info: PhantomData,
         };
         let result = F::set(&request);
-        request.wipe();
+        request.wipe(F::SET.secrets);
         result.map_or_else(|e| e.to_errno(), |()| 0)
     }
 

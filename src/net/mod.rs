@@ -22,6 +22,7 @@ pub(crate) mod netdev;
 pub(crate) mod pipeline;
 pub(crate) mod rcu;
 pub(crate) mod rtnl;
+mod rtnl_lock;
 pub(crate) mod skb;
 pub(crate) mod udp;
 pub(crate) mod vector;

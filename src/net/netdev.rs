@@ -5,6 +5,8 @@
 //! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
 //! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
+use kernel::prelude::*;
+use kernel::sync::Arc;
 use kernel::types::Opaque;
 
 use super::bindings;
@@ -120,41 +122,85 @@ impl NetDevice {
     }
 }
 
-/// A way to a device for those who may outlive it.
+/// What ties a driver's object to its device and to the namespace that the device was created in.
+///
+/// The device's private area and the driver's object share it, so that the link layer can cut the ties
+/// whatever the driver does with its part.
 ///
 /// # Invariants
 ///
-/// The pointer is null, or a device that is not freed before a grace period has passed after it was
-/// made null.
-pub(crate) struct DevHandle(RawSlot<bindings::net_device>);
+/// `dev` is null, or a device that is not freed before a grace period has passed after it was made null;
+/// `home` is null, or a namespace that has not ended. Both are made null with RTNL held only.
+pub(super) struct Anchor {
+    dev: RawSlot<bindings::net_device>,
+    home: RawSlot<bindings::net>,
+}
+
+impl Anchor {
+    /// Ties to `dev` and `net`. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// The caller keeps the type's invariants: it calls [`Anchor::cut`] and lets a grace period pass before
+    /// `dev` is freed, and [`Anchor::cut_home`] when `net` ends.
+    pub(super) unsafe fn new(
+        dev: *mut bindings::net_device,
+        net: *mut bindings::net,
+    ) -> Result<Arc<Self>> {
+        // INVARIANT: The caller's promise.
+        Ok(Arc::new(
+            Self {
+                dev: RawSlot::new(dev),
+                home: RawSlot::new(net),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Whether the device was created in `net`, and `net` has not ended.
+    pub(super) fn is_home(&self, net: *mut bindings::net, _rtnl: &Rtnl) -> bool {
+        self.home.load() == net
+    }
+
+    /// Cuts the tie to the namespace.
+    pub(super) fn cut_home(&self, _rtnl: &Rtnl) {
+        self.home.store(core::ptr::null_mut());
+    }
+
+    /// Cuts both ties.
+    pub(super) fn cut(&self, rtnl: &Rtnl) {
+        self.cut_home(rtnl);
+        self.dev.store(core::ptr::null_mut());
+    }
+}
+
+/// A way to a device for those who may outlive it.
+pub(crate) struct DevHandle(Arc<Anchor>);
 
 impl DevHandle {
-    pub(super) fn new(dev: *mut bindings::net_device) -> Self {
-        Self(RawSlot::new(dev))
+    pub(super) fn new(anchor: Arc<Anchor>) -> Self {
+        Self(anchor)
     }
 
     /// The device, unless it is gone.
     pub(crate) fn get<'g>(&'g self, _guard: &'g Guard) -> Option<&'g NetDevice> {
-        let dev = self.0.load();
+        let dev = self.0.dev.load();
         if dev.is_null() {
             return None;
         }
-        // SAFETY: By the type invariant the device lives while the guard does.
+        // SAFETY: By the invariants of `Anchor` the device lives while the guard does.
         Some(unsafe { NetDevice::from_raw(dev) })
     }
 
     /// The device, unless it is gone; for those who hold RTNL.
     pub(crate) fn get_locked<'g>(&'g self, _rtnl: &'g Rtnl) -> Option<&'g NetDevice> {
-        let dev = self.0.load();
+        let dev = self.0.dev.load();
         if dev.is_null() {
             return None;
         }
-        // SAFETY: The pointer is made null with RTNL held, and the device lives then.
+        // SAFETY: By the invariants of `Anchor` the pointer is made null, before the device is freed, with
+        // RTNL held only; so while the caller holds it the device lives.
         Some(unsafe { NetDevice::from_raw(dev) })
-    }
-
-    pub(super) fn revoke(&self) {
-        self.0.store(core::ptr::null_mut());
     }
 }
 
@@ -184,28 +230,21 @@ impl Net {
 
 /// The namespace that a device was created in. The device may move away; the namespace may end
 /// before it.
-pub(crate) struct Home(RawSlot<bindings::net>);
+pub(crate) struct Home(Arc<Anchor>);
 
 impl Home {
-    pub(super) fn new(net: *mut bindings::net) -> Self {
-        Self(RawSlot::new(net))
+    pub(super) fn new(anchor: Arc<Anchor>) -> Self {
+        Self(anchor)
     }
 
-    /// The namespace, unless it has ended.
+    /// The namespace, unless it has ended or the device is gone.
     pub(crate) fn get<'a>(&'a self, _rtnl: &'a Rtnl) -> Option<&'a Net> {
-        let net = self.0.load();
+        let net = self.0.home.load();
         if net.is_null() {
             return None;
         }
-        // SAFETY: The pointer is made null with RTNL held, when the namespace ends.
+        // SAFETY: By the invariants of `Anchor` the pointer is made null when the namespace ends, with RTNL
+        // held, so the namespace lives while the caller holds it.
         Some(unsafe { Net::from_raw(net) })
-    }
-
-    pub(super) fn is(&self, net: *mut bindings::net) -> bool {
-        self.0.load() == net
-    }
-
-    pub(super) fn revoke(&self) {
-        self.0.store(core::ptr::null_mut());
     }
 }

@@ -4,64 +4,43 @@
 //!
 //! [`LinkDriver`] is what a driver implements, [`Registration`] makes the kernel know it. A device's
 //! private area holds one counted reference to the driver's object, from `newlink` to `ndo_uninit`.
+//! What the driver keeps of the device and of the namespace is cut loose here, not by the driver, so that
+//! nothing it does can make them dangle.
 //!
 //! C header: [`include/net/rtnetlink.h`](srctree/include/net/rtnetlink.h)
 
+use core::any::TypeId;
 use core::marker::PhantomPinned;
-use core::ops::Deref;
-use core::ptr;
 
+use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 use kernel::types::{
-    NotThreadSafe,
-    Opaque, //
+    Opaque,
+    ScopeGuard, //
 };
 
 use super::attr::NulString;
 use super::bindings;
 use super::netdev::{
+    Anchor,
     DevHandle,
     Home,
     Net,
     NetDevice, //
 };
-use super::rcu::Shared;
+use super::rcu::{
+    self,
+    Shared, //
+};
+use super::rtnl_lock::{
+    Entry,
+    Links,
+    RtnlList, //
+};
 use super::skb::Skb;
 
-/// Evidence that the routing netlink lock is held.
-pub(crate) struct Rtnl(NotThreadSafe);
-
-/// The routing netlink lock, held.
-pub(crate) struct RtnlGuard(Rtnl);
-
-impl Rtnl {
-    /// Takes the lock. Sleeps.
-    pub(crate) fn lock() -> RtnlGuard {
-        // SAFETY: Process context; the guard's drop is the counterpart.
-        unsafe { bindings::rtnl_lock() };
-        RtnlGuard(Self::assume())
-    }
-
-    /// For callbacks that run with the lock held.
-    fn assume() -> Self {
-        Self(NotThreadSafe)
-    }
-}
-
-impl Deref for RtnlGuard {
-    type Target = Rtnl;
-
-    fn deref(&self) -> &Rtnl {
-        &self.0
-    }
-}
-
-impl Drop for RtnlGuard {
-    fn drop(&mut self) {
-        // SAFETY: Taken in `Rtnl::lock`.
-        unsafe { bindings::rtnl_unlock() };
-    }
-}
+pub(crate) use super::rtnl_lock::Rtnl;
 
 /// A driver of layer 3 tunnel devices.
 pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
@@ -81,12 +60,6 @@ pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
 
     /// Makes the driver's part of a device that is about to be registered.
     fn create(dev: DevHandle, home: Home, context: &Self::Context) -> Result<Shared<Self>>;
-
-    /// The handle that [`LinkDriver::create`] was given.
-    fn handle(&self) -> &DevHandle;
-
-    /// The home that [`LinkDriver::create`] was given.
-    fn home(&self) -> &Home;
 
     /// The device goes up. May sleep.
     fn open(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl) -> Result;
@@ -115,74 +88,55 @@ pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
     fn vm_fork(this: &Shared<Self>, rtnl: &Rtnl);
 }
 
+/// The part of a device's private area that does not depend on the driver.
+struct Head {
+    links: Links<Head>,
+    dev: *mut bindings::net_device,
+    /// Shared with what the driver was given; gone when the device is.
+    anchor: Option<Arc<Anchor>>,
+    /// [`LinkDriver::home_exit`] of the driver.
+    home_exit: unsafe fn(*mut Head, &Rtnl),
+}
+
+// SAFETY: The links are a field, and only the list uses them.
+unsafe impl Entry for Head {
+    unsafe fn links(this: *mut Self) -> *mut Links<Self> {
+        // SAFETY: By the function's contract.
+        unsafe { &raw mut (*this).links }
+    }
+}
+
 /// A device's private area.
 ///
 /// # Invariants
 ///
-/// `owner` is null or came from [`Shared::into_raw`] of the type that the functions were made for.
-/// From registration to `ndo_uninit` the area is on the list that begins at [`DEVICES`].
-struct Private {
-    owner: *const (),
-    dev: *mut bindings::net_device,
-    next: *mut Private,
-    calls: Calls,
+/// `owner` is there from before the device is registered until `ndo_uninit`, and does not change between.
+#[repr(C)]
+struct Private<T: Send + Sync + 'static> {
+    head: Head,
+    owner: Option<Shared<T>>,
 }
 
-/// What concerns all devices, whatever their type. The first argument is a `Private::owner`.
-#[derive(Clone, Copy)]
-struct Calls {
-    home: unsafe fn(*const (), *mut bindings::net) -> bool,
-    home_exit: unsafe fn(*const (), &NetDevice, &Rtnl),
-    suspend: unsafe fn(*const (), &Rtnl),
-    vm_fork: unsafe fn(*const (), &Rtnl),
+/// All devices of all drivers, from registration to `ndo_uninit`.
+static DEVICES: RtnlList<Head> = RtnlList::new();
+
+/// What tells a driver's devices from others.
+struct Driver {
+    links: Links<Driver>,
+    ops: *const bindings::rtnl_link_ops,
+    type_id: TypeId,
 }
 
-/// A list of devices that is guarded by RTNL.
-struct DeviceList(core::cell::UnsafeCell<*mut Private>);
-
-// SAFETY: Only used with RTNL held.
-unsafe impl Sync for DeviceList {}
-
-static DEVICES: DeviceList = DeviceList(core::cell::UnsafeCell::new(ptr::null_mut()));
-
-impl DeviceList {
-    /// # Safety
-    ///
-    /// `private` is in a registered device, and not on the list.
-    unsafe fn add(&self, private: *mut Private, _rtnl: &Rtnl) {
-        // SAFETY: RTNL is held.
-        unsafe {
-            (*private).next = *self.0.get();
-            *self.0.get() = private;
-        }
-    }
-
-    fn remove(&self, private: *mut Private, _rtnl: &Rtnl) {
-        // SAFETY: RTNL is held; what is on the list lives.
-        unsafe {
-            let mut link = self.0.get();
-            while !(*link).is_null() {
-                if *link == private {
-                    *link = (*private).next;
-                    return;
-                }
-                link = &raw mut (**link).next;
-            }
-        }
-    }
-
-    fn for_each(&self, _rtnl: &Rtnl, mut f: impl FnMut(&Private)) {
-        // SAFETY: RTNL is held; what is on the list lives and has an owner.
-        unsafe {
-            let mut private = *self.0.get();
-            while !private.is_null() {
-                let next = (*private).next;
-                f(&*private);
-                private = next;
-            }
-        }
+// SAFETY: The links are a field, and only the list uses them.
+unsafe impl Entry for Driver {
+    unsafe fn links(this: *mut Self) -> *mut Links<Self> {
+        // SAFETY: By the function's contract.
+        unsafe { &raw mut (*this).links }
     }
 }
+
+/// All drivers, while devices of theirs may exist.
+static DRIVERS: RtnlList<Driver> = RtnlList::new();
 
 /// The C callbacks of a driver.
 struct Adapter<T>(core::marker::PhantomData<T>);
@@ -203,32 +157,26 @@ impl<T: LinkDriver> Adapter<T> {
         ..unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
     };
 
-    const CALLS: Calls = Calls {
-        home: Self::is_home,
-        home_exit: Self::home_exit,
-        suspend: Self::suspend,
-        vm_fork: Self::vm_fork,
-    };
-
     /// # Safety
     ///
     /// `dev` is a device of this driver.
-    unsafe fn private(dev: *mut bindings::net_device) -> *mut Private {
-        // SAFETY: The private area was asked for with the size of a `Private`.
+    unsafe fn private(dev: *mut bindings::net_device) -> *mut Private<T> {
+        // The kernel aligns private areas to 32 octets.
+        const { assert!(core::mem::align_of::<Private<T>>() <= 32) };
+        // SAFETY: The private area was asked for with the size of a `Private<T>`.
         unsafe { bindings::netdev_priv(dev) }.cast()
     }
 
+    /// The driver's object, by reference: a count taken and given back for each packet would be fought
+    /// over by all CPUs that send.
+    ///
     /// # Safety
     ///
-    /// `dev` is a registered device of this driver; it lives for `'a`.
-    unsafe fn owner<'a>(dev: *mut bindings::net_device) -> Option<Shared<T>> {
-        // SAFETY: The caller's promise.
-        let owner = unsafe { (*Self::private(dev)).owner };
-        if owner.is_null() {
-            return None;
-        }
-        // SAFETY: By the invariant of `Private`.
-        unsafe { Shared::<T>::borrow_raw(owner) }.upgrade()
+    /// `dev` is a device of this driver that [`Adapter::newlink`] has begun to register, and its
+    /// `ndo_uninit` does not run during `'a`.
+    unsafe fn owner<'a>(dev: *mut bindings::net_device) -> Option<&'a Shared<T>> {
+        // SAFETY: The caller's promise, and the invariant of `Private`.
+        unsafe { (*Self::private(dev)).owner.as_ref() }
     }
 
     unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
@@ -265,7 +213,8 @@ impl<T: LinkDriver> Adapter<T> {
         params: *mut bindings::rtnl_newlink_params,
         _extack: *mut bindings::netlink_ext_ack,
     ) -> core::ffi::c_int {
-        let rtnl = Rtnl::assume();
+        // SAFETY: The core calls with RTNL held.
+        let rtnl = unsafe { Rtnl::assume_held() };
         // SAFETY: The core sets the ops before it calls; they are those of a `Registration<T>`.
         let context = unsafe {
             let ops: *const Opaque<bindings::rtnl_link_ops> = (*dev).rtnl_link_ops.cast();
@@ -273,63 +222,88 @@ impl<T: LinkDriver> Adapter<T> {
         };
         // SAFETY: The parameters are good during the call.
         let net = unsafe { bindings::rtnl_newlink_link_net(params) };
-        let owner = match T::create(DevHandle::new(dev), Home::new(net), context) {
-            Ok(owner) => owner,
+        // SAFETY: The ties are cut in `release`, after which the core, or we below, wait for a grace period
+        // before the device is freed; and in `namespace_exit`.
+        let anchor = match unsafe { Anchor::new(dev, net) } {
+            Ok(anchor) => anchor,
             Err(e) => return e.to_errno(),
         };
+        let owner = T::create(
+            DevHandle::new(anchor.clone()),
+            Home::new(anchor.clone()),
+            context,
+        );
+        let (owner, error) = match owner {
+            Ok(owner) => (Some(owner), 0),
+            Err(e) => (None, e.to_errno()),
+        };
         // SAFETY: The area is zeroed, big enough and nobody else's yet.
+        // INVARIANT: The device is registered below if there is an owner.
         unsafe {
             Self::private(dev).write(Private {
-                owner: owner.into_raw(),
-                dev,
-                next: ptr::null_mut(),
-                calls: Self::CALLS,
+                head: Head {
+                    links: Links::new(),
+                    dev,
+                    anchor: Some(anchor),
+                    home_exit: Self::home_exit,
+                },
+                owner,
             });
         }
-        // SAFETY: The device is set up. On failure `ndo_uninit` may have been called or not; `release`
-        // is fit for both.
-        let ret = unsafe { bindings::register_netdevice(dev) };
+        let ret = if error == 0 {
+            // SAFETY: The device is set up.
+            unsafe { bindings::register_netdevice(dev) }
+        } else {
+            error
+        };
         if ret < 0 {
-            // SAFETY: The device is ours.
+            // SAFETY: The device is ours. `ndo_uninit` may have been called or not; `release` is fit for
+            // both.
             unsafe { Self::release(dev, &rtnl) };
+            // The caller frees the device, and only we know who may be looking at it.
+            rcu::synchronize();
             return ret;
         }
-        // SAFETY: Registered just now.
-        unsafe { DEVICES.add(Self::private(dev), &rtnl) };
+        // SAFETY: The device was registered just now; `ndo_uninit` takes it off.
+        unsafe { DEVICES.add(&raw mut (*Self::private(dev)).head, &rtnl) };
         ret
     }
 
-    /// Takes the driver's object out of the device.
+    /// Takes the driver's object out of the device; nothing happens the second time.
     ///
     /// # Safety
     ///
-    /// `dev` is a device of this driver.
+    /// `dev` is a device of this driver whose private area has been written, and no other callback runs.
     unsafe fn release(dev: *mut bindings::net_device, rtnl: &Rtnl) {
-        // SAFETY: The caller's promise.
-        let private = unsafe { Self::private(dev) };
-        DEVICES.remove(private, rtnl);
-        // SAFETY: As above; RTNL is held.
-        let owner = unsafe { core::mem::replace(&mut (*private).owner, ptr::null()) };
-        if !owner.is_null() {
-            // SAFETY: By the invariant of `Private`.
-            let owner = unsafe { Shared::<T>::from_raw(owner) };
+        // SAFETY: The caller's promise; RTNL is held, so nobody else uses the area.
+        let private = unsafe { &mut *Self::private(dev) };
+        // SAFETY: The head is on the list of devices or on none.
+        unsafe { DEVICES.remove(&raw mut private.head, rtnl) };
+        if let Some(owner) = private.owner.take() {
             T::uninit(&owner, rtnl);
-            // The core waits for a grace period between this call and the end of the device.
-            owner.handle().revoke();
+        }
+        if let Some(anchor) = private.head.anchor.take() {
+            anchor.cut(rtnl);
         }
     }
 
     unsafe extern "C" fn uninit(dev: *mut bindings::net_device) {
-        // SAFETY: The core calls with RTNL held, when no packet comes from the stack any more.
-        unsafe { Self::release(dev, &Rtnl::assume()) };
+        // SAFETY: The core calls with RTNL held, when no packet comes from the stack any more, and waits for
+        // a grace period between this call and the end of the device.
+        unsafe { Self::release(dev, &Rtnl::assume_held()) };
     }
 
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> core::ffi::c_int {
-        let rtnl = Rtnl::assume();
         // SAFETY: The device is registered, and RTNL is held.
-        let (owner, dev) = unsafe { (Self::owner(dev), NetDevice::from_raw(dev)) };
+        let (rtnl, owner, dev) = unsafe {
+            (
+                Rtnl::assume_held(),
+                Self::owner(dev),
+                NetDevice::from_raw(dev),
+            )
+        };
         dev.tame_addressing(&rtnl);
-        match owner.map(|owner| T::open(&owner, dev, &rtnl)) {
+        match owner.map(|owner| T::open(owner, dev, &rtnl)) {
             Some(Ok(())) => 0,
             Some(Err(e)) => e.to_errno(),
             None => ENODEV.to_errno(),
@@ -337,11 +311,16 @@ impl<T: LinkDriver> Adapter<T> {
     }
 
     unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> core::ffi::c_int {
-        let rtnl = Rtnl::assume();
         // SAFETY: The device is registered, and RTNL is held.
-        let (owner, dev) = unsafe { (Self::owner(dev), NetDevice::from_raw(dev)) };
+        let (rtnl, owner, dev) = unsafe {
+            (
+                Rtnl::assume_held(),
+                Self::owner(dev),
+                NetDevice::from_raw(dev),
+            )
+        };
         if let Some(owner) = owner {
-            T::stop(&owner, dev, &rtnl);
+            T::stop(owner, dev, &rtnl);
         }
         0
     }
@@ -355,7 +334,7 @@ impl<T: LinkDriver> Adapter<T> {
         // SAFETY: The core sends only to devices that are up, within a read-side section that ends
         // before `ndo_uninit`.
         let (owner, dev) = unsafe { (Self::owner(dev), NetDevice::from_raw(dev)) };
-        match owner.map(|owner| T::xmit(&owner, dev, skb)) {
+        match owner.map(|owner| T::xmit(owner, dev, skb)) {
             Some(Err(e)) => e.to_errno(),
             _ => 0,
         }
@@ -363,105 +342,113 @@ impl<T: LinkDriver> Adapter<T> {
 
     /// # Safety
     ///
-    /// `owner` is a `Private::owner` of this driver.
-    unsafe fn borrow<'a>(owner: *const ()) -> Option<Shared<T>> {
-        // SAFETY: The caller's promise.
-        unsafe { Shared::<T>::borrow_raw(owner) }.upgrade()
-    }
-
-    /// # Safety
-    ///
-    /// As for `borrow`.
-    unsafe fn is_home(owner: *const (), net: *mut bindings::net) -> bool {
-        // SAFETY: The caller's promise.
-        unsafe { Self::borrow(owner) }.is_some_and(|owner| owner.home().is(net))
-    }
-
-    /// # Safety
-    ///
-    /// As for `borrow`.
-    unsafe fn home_exit(owner: *const (), dev: &NetDevice, rtnl: &Rtnl) {
-        // SAFETY: The caller's promise.
-        if let Some(owner) = unsafe { Self::borrow(owner) } {
-            T::home_exit(&owner, dev, rtnl);
-            owner.home().revoke();
+    /// `head` is that of a device of this driver, and on the list of devices.
+    unsafe fn home_exit(head: *mut Head, rtnl: &Rtnl) {
+        // SAFETY: The head is the first field of a `Private<T>`, and the device on the list lives.
+        let (owner, dev) = unsafe {
+            (
+                (*head.cast::<Private<T>>()).owner.as_ref(),
+                NetDevice::from_raw((*head).dev),
+            )
+        };
+        if let Some(owner) = owner {
+            T::home_exit(owner, dev, rtnl);
         }
     }
 
+    /// Calls `f` with the objects of all devices that were made through `ops`.
+    ///
     /// # Safety
     ///
-    /// As for `borrow`.
-    unsafe fn suspend(owner: *const (), rtnl: &Rtnl) {
-        // SAFETY: The caller's promise.
-        if let Some(owner) = unsafe { Self::borrow(owner) } {
-            T::suspend(&owner, rtnl);
-        }
+    /// `ops` are those of a `Registration<T>`.
+    unsafe fn for_each(
+        ops: *const bindings::rtnl_link_ops,
+        rtnl: &Rtnl,
+        mut f: impl FnMut(&Shared<T>),
+    ) {
+        DEVICES.for_each(rtnl, |head| {
+            // SAFETY: The device on the list lives, and with these ops it has a `Private<T>`, of which the
+            // head is the first field.
+            unsafe {
+                if (*(*head).dev).rtnl_link_ops == ops {
+                    if let Some(owner) = &(*head.cast::<Private<T>>()).owner {
+                        f(owner);
+                    }
+                }
+            }
+        });
     }
 
-    /// # Safety
-    ///
-    /// As for `borrow`.
-    unsafe fn vm_fork(owner: *const (), rtnl: &Rtnl) {
-        // SAFETY: The caller's promise.
-        if let Some(owner) = unsafe { Self::borrow(owner) } {
-            T::vm_fork(&owner, rtnl);
+    unsafe extern "C" fn power_event(
+        nb: *mut bindings::notifier_block,
+        action: usize,
+        _data: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int {
+        // A machine that sleeps all the time, as phones do, would lose its sessions all the time.
+        let autosleep = cfg!(CONFIG_PM_AUTOSLEEP) || cfg!(CONFIG_PM_USERSPACE_AUTOSLEEP);
+        let sleeps = action == bindings::PM_HIBERNATION_PREPARE as usize
+            || action == bindings::PM_SUSPEND_PREPARE as usize;
+        if sleeps && !autosleep {
+            let nb: *const Opaque<bindings::notifier_block> = nb.cast_const().cast();
+            let rtnl = Rtnl::lock();
+            // SAFETY: The block is that of a registration, which lives while its events come.
+            unsafe {
+                let inner = kernel::container_of!(nb, Inner<T>, power);
+                Self::for_each((*inner).link.get(), &rtnl, |owner| {
+                    T::suspend(owner, &rtnl);
+                });
+            }
+            drop(rtnl);
+            // Keys are wiped when their grace period has passed; the machine must not sleep before that.
+            // SAFETY: Process context.
+            unsafe { bindings::rcu_barrier() };
         }
+        0
+    }
+
+    unsafe extern "C" fn vm_fork_event(
+        nb: *mut bindings::notifier_block,
+        _action: usize,
+        _data: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int {
+        let nb: *const Opaque<bindings::notifier_block> = nb.cast_const().cast();
+        let rtnl = Rtnl::lock();
+        // SAFETY: As in `power_event`.
+        unsafe {
+            let inner = kernel::container_of!(nb, Inner<T>, vm);
+            Self::for_each((*inner).link.get(), &rtnl, |owner| {
+                T::vm_fork(owner, &rtnl);
+            });
+        }
+        0
     }
 }
 
 unsafe extern "C" fn namespace_exit(net: *mut bindings::net, _kill: *mut bindings::list_head) {
-    let rtnl = Rtnl::assume();
-    DEVICES.for_each(&rtnl, |private| {
-        // SAFETY: What is on the list has an owner of the right type.
+    // When a driver goes, the core calls this for namespaces that stay.
+    // SAFETY: The namespace lives during the call.
+    if unsafe { bindings::check_net(net) } != 0 {
+        return;
+    }
+    // SAFETY: The core calls with RTNL held.
+    let rtnl = unsafe { Rtnl::assume_held() };
+    DEVICES.for_each(&rtnl, |head| {
+        // SAFETY: What is on the list lives, and the function was made for it.
         unsafe {
-            if (private.calls.home)(private.owner, net) {
-                (private.calls.home_exit)(private.owner, NetDevice::from_raw(private.dev), &rtnl);
+            if let Some(anchor) = (*head).anchor.as_ref().filter(|a| a.is_home(net, &rtnl)) {
+                ((*head).home_exit)(head, &rtnl);
+                anchor.cut_home(&rtnl);
             }
         }
     });
-}
-
-unsafe extern "C" fn power_event(
-    _nb: *mut bindings::notifier_block,
-    action: usize,
-    _data: *mut core::ffi::c_void,
-) -> core::ffi::c_int {
-    // A machine that sleeps all the time, as phones do, would lose its sessions all the time.
-    let autosleep = cfg!(CONFIG_PM_AUTOSLEEP) || cfg!(CONFIG_PM_USERSPACE_AUTOSLEEP);
-    let sleeps = action == bindings::PM_HIBERNATION_PREPARE as usize
-        || action == bindings::PM_SUSPEND_PREPARE as usize;
-    if sleeps && !autosleep {
-        let rtnl = Rtnl::lock();
-        DEVICES.for_each(&rtnl, |private| {
-            // SAFETY: What is on the list has an owner of the right type.
-            unsafe { (private.calls.suspend)(private.owner, &rtnl) };
-        });
-        drop(rtnl);
-        // The keys are wiped when the grace period has passed; wait for that.
-        kernel::sync::rcu::rcu_barrier();
-    }
-    0
-}
-
-unsafe extern "C" fn vm_fork_event(
-    _nb: *mut bindings::notifier_block,
-    _action: usize,
-    _data: *mut core::ffi::c_void,
-) -> core::ffi::c_int {
-    let rtnl = Rtnl::lock();
-    DEVICES.for_each(&rtnl, |private| {
-        // SAFETY: What is on the list has an owner of the right type.
-        unsafe { (private.calls.vm_fork)(private.owner, &rtnl) };
-    });
-    0
 }
 
 /// The driver's object of the device with this number or name in `net`.
 ///
 /// # Errors
 ///
-/// `ENODEV` when there is no such device, `EOPNOTSUPP` when it is of another type.
-pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, _rtnl: &Rtnl) -> Result<Shared<T>> {
+/// `ENODEV` when there is no such device, `EOPNOTSUPP` when it is of another driver.
+pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, rtnl: &Rtnl) -> Result<Shared<T>> {
     // SAFETY: RTNL is held, so the device stays; the name is null-terminated.
     let dev = unsafe {
         match by {
@@ -472,16 +459,19 @@ pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, _rtnl: &Rtnl) -> Result
     if dev.is_null() {
         return Err(ENODEV);
     }
-    // SAFETY: The device lives; the ops of a type that is registered have a name.
-    let ours = unsafe {
-        let ops = (*dev).rtnl_link_ops;
-        !ops.is_null() && bindings::strcmp((*ops).kind, T::KIND.as_ptr().cast()) == 0
-    };
+    let mut ours = false;
+    DRIVERS.for_each(rtnl, |driver| {
+        // SAFETY: The device and what is on the list live.
+        unsafe {
+            ours |= (*dev).rtnl_link_ops == (*driver).ops && (*driver).type_id == TypeId::of::<T>();
+        }
+    });
     if !ours {
         return Err(EOPNOTSUPP);
     }
-    // SAFETY: A kind has one driver, so the device is one of ours.
-    unsafe { Adapter::<T>::owner(dev) }.ok_or(ENODEV)
+    // SAFETY: The device was made through the ops of a `Registration<T>`. It is listed, so `newlink` has
+    // written its private area; and RTNL is held, so `ndo_uninit` does not run.
+    unsafe { Adapter::<T>::owner(dev) }.cloned().ok_or(ENODEV)
 }
 
 /// How a device is named in a request.
@@ -499,6 +489,7 @@ struct Inner<T: LinkDriver> {
     pernet: Opaque<bindings::pernet_operations>,
     power: Opaque<bindings::notifier_block>,
     vm: Opaque<bindings::notifier_block>,
+    driver: Opaque<Driver>,
     context: T::Context,
     #[pin]
     _pin: PhantomPinned,
@@ -508,7 +499,7 @@ struct Inner<T: LinkDriver> {
 ///
 /// # Invariants
 ///
-/// All four parts of `Inner` are registered.
+/// The four kernel objects in `Inner` are registered, and `driver` is on the list of drivers.
 pub(crate) struct Registration<T: LinkDriver>(Pin<KBox<Inner<T>>>);
 
 // SAFETY: The parts are used by the kernel's functions only.
@@ -530,7 +521,7 @@ impl<T: LinkDriver> Registration<T> {
                     unsafe {
                         slot.write_bytes(0, 1);
                         (*slot).kind = T::KIND.as_ptr().cast();
-                        (*slot).priv_size = core::mem::size_of::<Private>();
+                        (*slot).priv_size = core::mem::size_of::<Private<T>>();
                         (*slot).setup = Some(Adapter::<T>::setup);
                         (*slot).newlink = Some(Adapter::<T>::newlink);
                     }
@@ -540,42 +531,50 @@ impl<T: LinkDriver> Registration<T> {
                     ..Default::default()
                 }),
                 power: Opaque::new(bindings::notifier_block {
-                    notifier_call: Some(power_event),
+                    notifier_call: Some(Adapter::<T>::power_event),
                     ..Default::default()
                 }),
                 vm: Opaque::new(bindings::notifier_block {
-                    notifier_call: Some(vm_fork_event),
+                    notifier_call: Some(Adapter::<T>::vm_fork_event),
                     ..Default::default()
+                }),
+                driver: Opaque::new(Driver {
+                    links: Links::new(),
+                    ops: core::ptr::null(),
+                    type_id: TypeId::of::<T>(),
                 }),
                 context,
                 _pin: PhantomPinned,
             }),
             GFP_KERNEL,
         )?;
+        let driver = inner.driver.get();
         // SAFETY: The parts are pinned, live until they are unregistered, and each is registered once.
         // On failure what was registered is taken back in reverse order.
         unsafe {
-            kernel::error::to_result(bindings::register_pm_notifier(inner.power.get()))?;
-            let ret = bindings::register_random_vmfork_notifier(inner.vm.get());
-            if ret < 0 {
+            (*driver).ops = inner.link.get();
+            to_result(bindings::register_pm_notifier(inner.power.get()))?;
+            let power = ScopeGuard::new(|| {
                 bindings::unregister_pm_notifier(inner.power.get());
-                return Err(Error::from_errno(ret));
-            }
-            let ret = bindings::register_pernet_device(inner.pernet.get());
-            if ret < 0 {
+            });
+            to_result(bindings::register_random_vmfork_notifier(inner.vm.get()))?;
+            let vm = ScopeGuard::new(|| {
                 bindings::unregister_random_vmfork_notifier(inner.vm.get());
-                bindings::unregister_pm_notifier(inner.power.get());
-                return Err(Error::from_errno(ret));
-            }
-            let ret = bindings::rtnl_link_register(inner.link.get());
-            if ret < 0 {
+            });
+            to_result(bindings::register_pernet_device(inner.pernet.get()))?;
+            let pernet = ScopeGuard::new(|| {
                 bindings::unregister_pernet_device(inner.pernet.get());
-                bindings::unregister_random_vmfork_notifier(inner.vm.get());
-                bindings::unregister_pm_notifier(inner.power.get());
-                return Err(Error::from_errno(ret));
-            }
+            });
+            // Before the first device can be made and looked for.
+            DRIVERS.add(driver, &Rtnl::lock());
+            let listed = ScopeGuard::new(|| DRIVERS.remove(driver, &Rtnl::lock()));
+            to_result(bindings::rtnl_link_register(inner.link.get()))?;
+            listed.dismiss();
+            pernet.dismiss();
+            vm.dismiss();
+            power.dismiss();
         }
-        // INVARIANT: All four are registered.
+        // INVARIANT: All are registered.
         Ok(Self(inner))
     }
 }
@@ -586,6 +585,7 @@ impl<T: LinkDriver> Drop for Registration<T> {
         // SAFETY: By the type invariant. The devices go first, while their events still come.
         unsafe {
             bindings::rtnl_link_unregister(inner.link.get());
+            DRIVERS.remove(inner.driver.get(), &Rtnl::lock());
             bindings::unregister_pernet_device(inner.pernet.get());
             bindings::unregister_random_vmfork_notifier(inner.vm.get());
             bindings::unregister_pm_notifier(inner.power.get());
