@@ -14,7 +14,7 @@ KVER ?= $(shell uname -r)
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-host test-guest test-interop check install shell clean distclean
+.PHONY: help sysroot modules demo test test-host test-guest test-interop check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -54,9 +54,6 @@ install: ## install wireguard.ko so that it takes precedence over the in-tree dr
 	@test -f wireguard.ko || { echo "error: there is no wireguard.ko; run 'make' first" >&2; exit 1; }
 	install -D -m 644 wireguard.ko "$(DESTDIR)/lib/modules/$(KVER)/updates/wireguard.ko"
 	depmod $(if $(DESTDIR),-b "$(DESTDIR)") "$(KVER)"
-
-shell: modules ## a shell in a guest with the module loaded
-	@scripts/guest --shell
 
 clean: ## remove what was built in the tree
 	@git clean -fdXq -- src include tests Kbuild '*.ko' '*.o' '*.mod*' 'Module.symvers' 'modules.order' '.*.cmd'
