@@ -14,7 +14,7 @@ KVER ?= $(shell uname -r)
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-host test-guest test-interop check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -37,6 +37,9 @@ demo: modules ## a tunnel between this driver and the in-tree one, in two guests
 
 test: modules ## all tests that a change has to pass
 	@scripts/run-tests host guest interop
+
+test-full: modules ## the slow ones as well
+	@FULL=1 scripts/run-tests host guest interop
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host
