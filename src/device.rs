@@ -43,6 +43,7 @@ use crate::net::netdev::{
     Stat, //
 };
 use crate::net::pipeline::Pipeline;
+use crate::net::pool::Buffers;
 use crate::net::rcu::{
     self,
     Shared,
@@ -83,18 +84,22 @@ const ETHERNET_MTU: u32 = 1500;
 const OVERHEAD: u32 = DATA_OVERHEAD as u32 + 8 + 40;
 
 /// Octets that may wait on one CPU to be sealed, and as many to be opened.
-const QUEUE_LIMIT: usize = 16 << 20;
+const QUEUE_LIMIT: usize = 4 << 20;
 
 /// The workers that all devices share.
 pub(crate) struct Workers {
     /// Seals what is to be sent.
     pub(crate) seal: Pipeline<Outgoing>,
+    /// Seals what comes in so fast that it is better collected first.
+    pub(crate) collect: Pipeline<Outgoing>,
     /// Opens what was received.
     pub(crate) open: Pipeline<Incoming>,
     /// Runs the peers' timers and sends initiations; process context.
     pub(crate) control: Queue,
     /// Answers handshake messages; process context.
     pub(crate) handshakes: Queue,
+    /// Memory for messages and packets. Outlives the others, which use it.
+    pub(crate) buffers: Buffers,
 }
 
 impl Workers {
@@ -102,10 +107,12 @@ impl Workers {
     pub(crate) fn new() -> Result<Arc<Self>> {
         Ok(Arc::new(
             Self {
-                seal: Pipeline::new(c"wg-seal", QUEUE_LIMIT)?,
-                open: Pipeline::new(c"wg-open", QUEUE_LIMIT)?,
+                seal: Pipeline::new(Queue::percpu_highpri(c"wg-seal")?, QUEUE_LIMIT)?,
+                collect: Pipeline::new(Queue::percpu(c"wg-collect")?, QUEUE_LIMIT)?,
+                open: Pipeline::new(Queue::percpu_highpri(c"wg-open")?, QUEUE_LIMIT)?,
                 control: Queue::unbound_freezable(c"wg-control")?,
                 handshakes: Queue::unbound_freezable(c"wg-kex")?,
+                buffers: Buffers::new()?,
             },
             GFP_KERNEL,
         )?)

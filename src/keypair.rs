@@ -27,6 +27,7 @@ use crate::net::rcu::{
     Shared,
     Slot, //
 };
+use crate::net::skb::LinearList;
 use crate::new_bh_lock;
 use crate::peer::Peer;
 use crate::protocol::replay::ReplayWindow;
@@ -108,9 +109,17 @@ impl Keypair {
         self.session.usable_for_receiving(now)
     }
 
-    /// Takes note of a received counter. `false` for a replay, and for a counter out of range.
-    pub(crate) fn accept_counter(&self, counter: u64) -> bool {
-        self.window.lock().accept(counter)
+    /// Takes note of received counters, which are the packets' tags, and drops the packets that are
+    /// replays or whose counter is out of range.
+    pub(crate) fn accept_counters(&self, packets: LinearList) -> LinearList {
+        let mut accepted = LinearList::new();
+        let mut window = self.window.lock();
+        for packet in packets {
+            if window.accept(packet.tag()) {
+                accepted.push_back(packet);
+            }
+        }
+        accepted
     }
 }
 

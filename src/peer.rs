@@ -62,7 +62,8 @@ use crate::protocol::timers::{
 use crate::protocol::PublicKey;
 use crate::receive::Incoming;
 use crate::transmit::{
-    Outgoing,
+    FlowLanes,
+    OneWay,
     Staged, //
 };
 
@@ -124,12 +125,14 @@ pub(crate) struct Peer {
     /// The allowed IPs that lead to the peer. Process context.
     #[pin]
     prefixes: Mutex<PrefixList<Peer>>,
-    /// Order of what is being sealed.
+    /// Order of what is being sealed, flow by flow.
     #[pin]
-    pub(crate) outgoing: Lane<Outgoing>,
+    pub(crate) outgoing: FlowLanes,
     /// Order of what is being opened.
     #[pin]
     pub(crate) incoming: Lane<Incoming>,
+    /// How much is sent that is not answered.
+    pub(crate) one_way: OneWay,
     /// Octets of WireGuard messages received and authenticated.
     pub(crate) rx_bytes: Atomic<u64>,
     /// Octets of WireGuard messages sent.
@@ -191,8 +194,9 @@ impl Peer {
             ),
             staged <- new_bh_lock!(Staged::new(), "peer.staged"),
             prefixes <- new_mutex!(PrefixList::new(), "peer.prefixes"),
-            outgoing <- Lane::new(),
+            outgoing <- FlowLanes::new(),
             incoming <- Lane::new(),
+            one_way: OneWay::new(),
             rx_bytes: Atomic::new(0),
             tx_bytes: Atomic::new(0),
             task <- Task::new(),

@@ -50,6 +50,7 @@ struct Quiesced(Arc<device::Workers>);
 impl Drop for Quiesced {
     fn drop(&mut self) {
         self.0.seal.stop();
+        self.0.collect.stop();
         self.0.open.stop();
         net::rcu::drain();
     }
