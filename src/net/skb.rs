@@ -15,6 +15,8 @@ use core::ptr::{
 use kernel::prelude::*;
 
 use super::bindings;
+#[cfg(kernel_7_2)]
+use super::errno::*;
 use super::netdev::NetDevice;
 
 /// Room for the headers that a tunnel puts in front of its payload: UDP, IPv6 and the link layer's.
