@@ -11,6 +11,7 @@
 
 use kernel::prelude::*;
 
+use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
     now,
@@ -81,7 +82,11 @@ impl Receiver for Device {
             Some(Kind::Data) => receive_data(this, skb, &head),
             Some(_) => {
                 // Without good random numbers no answer could be computed.
+                let from = Endpoint::of_received(&skb);
                 if !libcrypto::random_ready() || !this.handshakes.push(this, skb) {
+                    if let Some(from) = &from {
+                        debug::dropping_handshake(this, from);
+                    }
                     let guard = rcu::read_lock();
                     if let Some(dev) = this.dev.get(&guard) {
                         dev.count(Stat::RxDropped, 1);
@@ -169,6 +174,7 @@ impl Incoming {
         let len = skb.data().len();
         let message_len = len.saturating_add(DATA_OVERHEAD);
         if len == 0 {
+            debug::receiving_keepalive(device, peer);
             Peer::events(peer, &[Event::AuthenticatedReceived, Event::Traversal]);
             peer.count_rx(message_len);
             dev.rx_stats(message_len);
@@ -189,6 +195,11 @@ impl Incoming {
                 gro.receive(skb);
             }
             Err(why) => {
+                match why {
+                    Dishonest::Type => debug::neither_v4_nor_v6(device, peer),
+                    Dishonest::Size => debug::incorrect_size(device, peer),
+                    Dishonest::Source => debug::unallowed_source(device, &skb, peer),
+                }
                 dev.count(Stat::RxErrors, 1);
                 dev.count(
                     match why {
@@ -298,6 +309,8 @@ impl Job for Incoming {
         if let State::Open(skb, counter) = core::mem::replace(&mut self.state, State::Spent) {
             if self.keypair.accept_counter(counter) {
                 self.deliver(skb, gro);
+            } else {
+                debug::invalid_nonce(&self.peer.device, counter, &self.keypair);
             }
         }
     }
