@@ -8,6 +8,7 @@
 #include <crypto/chacha20poly1305.h>
 #include <crypto/curve25519.h>
 #include <linux/cpumask.h>
+#include <linux/dynamic_debug.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/genetlink.h>
@@ -17,6 +18,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/jhash.h>
+#include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/netlink.h>
 #include <linux/notifier.h>

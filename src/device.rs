@@ -24,6 +24,7 @@ use crate::crypto::{
     CookieSecret,
     Identity, //
 };
+use crate::debug;
 use crate::flood::{
     HandshakeQueue,
     RateLimiter, //
@@ -33,6 +34,8 @@ use crate::net::bh::{
     self,
     BhLock, //
 };
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::hashtable::HashMap;
 use crate::net::libcrypto;
 use crate::net::netdev::{
@@ -248,6 +251,7 @@ impl Device {
         config.peers.reserve_one()?;
         this.peers.insert(*public_key, peer.clone())?;
         config.peers.push(peer.clone())?;
+        debug::peer_created(this, &peer);
         Ok(peer)
     }
 
@@ -379,6 +383,10 @@ impl LinkDriver for Device {
         }? Error))
     }
 
+    fn created(this: &Shared<Self>, _rtnl: &Rtnl) {
+        debug::interface_created(this);
+    }
+
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
         let mut config = this.config.lock();
         let net = this.home.get(rtnl).ok_or(ENONET)?;
@@ -414,6 +422,7 @@ impl LinkDriver for Device {
         this.limiter.clear();
         this.identity.set(None);
         this.cookie_secret.lock().take();
+        debug::interface_destroyed(this);
     }
 
     fn xmit(this: &Shared<Self>, dev: &NetDevice, skb: Skb) -> Result {
@@ -421,6 +430,7 @@ impl LinkDriver for Device {
     }
 
     fn home_exit(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl) {
+        debug::namespace_exiting(this);
         dev.carrier_off(rtnl);
         let config = this.config.lock();
         this.sockets.close();

@@ -13,6 +13,7 @@
 
 use kernel::prelude::*;
 
+use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
     now,
@@ -131,10 +132,15 @@ fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
 
 /// Queues a handshake message for the workers.
 fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
+    if Kind::of(head, skb.len()).is_none() {
+        return;
+    }
+    let from = Endpoint::of_received(&skb);
     // Without good random numbers no answer could be computed.
-    if Kind::of(head, skb.len()).is_some()
-        && !(libcrypto::random_ready() && device.handshakes.push(device, skb))
-    {
+    if !libcrypto::random_ready() || !device.handshakes.push(device, skb) {
+        if let Some(from) = &from {
+            debug::dropping_handshake(device, from);
+        }
         let guard = rcu::read_lock();
         if let Some(dev) = device.dev.get(&guard) {
             dev.count(Stat::RxDropped, 1);
@@ -342,6 +348,7 @@ impl Incoming {
             let message_len = len.saturating_add(DATA_OVERHEAD);
             data |= len != 0;
             let admitted = if len == 0 {
+                debug::receiving_keepalive(device, peer);
                 Ok(())
             } else {
                 admission.check(&mut packet)
@@ -355,6 +362,11 @@ impl Incoming {
                     }
                 }
                 Err(why) => {
+                    match why {
+                        Dishonest::Type => debug::neither_v4_nor_v6(device, peer),
+                        Dishonest::Size => debug::incorrect_size(device, peer),
+                        Dishonest::Source => debug::unallowed_source(device, &packet, peer),
+                    }
                     dev.count(Stat::RxErrors, 1);
                     dev.count(
                         match why {
@@ -530,7 +542,10 @@ impl Job for Incoming {
         else {
             return;
         };
-        let packets = self.keypair.accept_counters(packets);
+        let (packets, refused) = self.keypair.accept_counters(packets);
+        if let Some(counter) = refused {
+            debug::invalid_nonce(&self.peer.device, counter, &self.keypair);
+        }
         if !packets.is_empty() {
             self.deliver(packets, gro);
         }

@@ -17,12 +17,15 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
     now,
     Keypair, //
 };
 use crate::net::bh;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::gso::Segments;
 use crate::net::icmp;
 use crate::net::netdev::{
@@ -240,13 +243,20 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
             .ipv6_destination()
             .and_then(|to| device.allowed_ips.lookup_v6(&guard, &to)),
         None => {
+            debug::not_ip(device);
             dev.count(Stat::TxErrors, 1);
             return Err(EPROTONOSUPPORT);
         }
     };
     let result = match peer.and_then(|peer| peer.upgrade()) {
-        None => Err(ENOKEY),
-        Some(peer) if !peer.has_endpoint() => Err(EDESTADDRREQ),
+        None => {
+            debug::no_peer(device, &skb);
+            Err(ENOKEY)
+        }
+        Some(peer) if !peer.has_endpoint() => {
+            debug::no_endpoint(device, &peer);
+            Err(EDESTADDRREQ)
+        }
         Some(peer) => Ok(peer),
     };
     match result {
@@ -337,6 +347,7 @@ pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
         let mut skb = Skb::from(skb);
         skb.set_tag(0);
         peer.staged.lock().push(skb);
+        debug::sending_keepalive(&peer.device, peer);
     }
     send_staged(peer);
 }
@@ -589,7 +600,9 @@ impl Outgoing {
                 peer.device
                     .sockets
                     .send(message, &mut endpoint, Some(&peer.route), mark, ds);
-            if sent.is_ok() {
+            if let Err(e) = sent {
+                debug::no_route(&peer.device, &before, e);
+            } else {
                 peer.tx_bytes.add(len as u64, Relaxed);
                 if let Some(dev) = peer.device.dev.get(&guard) {
                     dev.tx_stats(count as u32, len);

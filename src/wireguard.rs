@@ -14,6 +14,7 @@ use kernel::sync::Arc;
 
 mod allowed_ips;
 mod crypto;
+mod debug;
 mod device;
 mod flood;
 mod handshake;

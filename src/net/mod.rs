@@ -12,7 +12,10 @@ pub(crate) mod attr;
 pub(crate) mod bh;
 mod bindings;
 pub(crate) mod clock;
+pub(crate) mod debug;
 pub(crate) mod endpoint;
+#[cfg(kernel_7_2)]
+pub(crate) mod errno;
 pub(crate) mod genl;
 pub(crate) mod gro;
 pub(crate) mod gso;

@@ -29,6 +29,8 @@ use super::endpoint::{
     Endpoint,
     Source, //
 };
+#[cfg(kernel_7_2)]
+use super::errno::*;
 use super::netdev::Net;
 use super::rcu::{
     self,
