@@ -14,7 +14,7 @@ KVER ?= $(shell uname -r)
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -49,6 +49,9 @@ test-guest: modules ## the module in a guest on the stock kernel
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
+
+fuzz: sysroot ## fuzz the protocol core and keep what reaches new code (FUZZ_SECONDS=60 for each target)
+	@scripts/fuzz $(TEST)
 
 check: modules ## formatting, lints, where unsafe stands, panic paths, spelling
 	@$(ENTER) scripts/check
