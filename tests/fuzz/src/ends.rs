@@ -29,6 +29,8 @@ pub struct End {
     pub now: u64,
     next_index: u32,
     sessions: Vec<Session<Fake>>,
+    /// The timestamp of the last initiation that was accepted; the fake primitives leave it readable.
+    newest: Vec<u8>,
 }
 
 impl End {
@@ -42,6 +44,7 @@ impl End {
             now: 1 << 40,
             next_index: u32::from(me) << 24,
             sessions: Vec::new(),
+            newest: Vec::new(),
         }
     }
 
@@ -72,6 +75,8 @@ impl End {
             assert_eq!(self.handshake.awaited_index(), awaited);
             return None;
         }
+        assert!(message[88..100] > self.newest[..], "an old initiation");
+        self.newest = message[88..100].to_vec();
         let (index, random) = (self.index(), [self.next_index as u8; 32]);
         let response = self.handshake.respond(&self.remote, random, index)?;
         self.begin(index, false);

@@ -27,6 +27,8 @@ pub enum Counter {
     Behind(u16),
     Any(u64),
     NearTheEnd(u8),
+    /// About where the window ends.
+    Edge(i8),
 }
 
 /// What may happen to timers.

@@ -26,7 +26,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     let from = options.address("from").expect("from=");
     let keys = CookieKeys::<RustCrypto>::new(&options.key());
     let secret = CookieSecret::<RustCrypto>::new([1; 32], ProtocolInstant::from_nanos(1));
-    let mut listener = Listener::new()?;
+    let mut listener = Listener::new(200)?;
     let mut sender = Sender::new()?;
     println!("# listening");
     let begun = Instant::now();

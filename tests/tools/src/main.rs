@@ -3,7 +3,7 @@
 //! Sends hostile packets to a WireGuard port, fast. For the guest tests; runs as root.
 //!
 //! ```text
-//! hostile mix   to=10.0.0.2:2000 like=10.0.0.1:1000 key=BASE64 count=100000 seed=1 [to6=.. like6=..]
+//! hostile mix   to=10.0.0.2:2000 like=10.0.0.1:1000 key=BASE64 count=100000 seed=1 [rate=N] [to6=.. like6=..]
 //! hostile flood to=10.0.0.2:2000 key=BASE64 seconds=10 seed=1 [rate=N] [real=N] [bad]
 //! hostile cookie from=10.0.0.9:9 key=BASE64 [seconds=30]
 //! ```

@@ -177,9 +177,10 @@ pub fn run(options: &Options) -> io::Result<()> {
     let like = options.address("like").expect("like=");
     let second = options.address("to6").zip(options.address("like6"));
     let count = options.number("count", 100_000);
+    let rate = options.number("rate", 0);
     let mac1 = mac1_key(&options.key());
     let mut rng = Rng::new(options.number("seed", 1));
-    let mut listener = Listener::new()?;
+    let mut listener = Listener::new(2000)?;
     let mut sender = Sender::new()?;
     let giant = UdpSocket::bind("0.0.0.0:0")?;
     giant.set_ttl(OUR_TTL.into())?;
@@ -213,7 +214,12 @@ pub fn run(options: &Options) -> io::Result<()> {
     let mut done = [0u64; DEEDS.len()];
     let mut giants = 0u64;
     while sender.sent + sender.failed + giants < count {
-        if sender.sent % 128 == 0 {
+        let sent = sender.sent + sender.failed;
+        if rate != 0 && sent as f64 > begun.elapsed().as_secs_f64() * rate as f64 {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
+        if sent % 64 == 0 {
             listen(&mut records, &mut rng);
         }
         if rng.below(2000) == 0 {

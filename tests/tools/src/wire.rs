@@ -133,26 +133,32 @@ pub struct Seen<'a> {
     pub payload: &'a [u8],
 }
 
-/// Sees all packets of the namespace but those that [`Sender`] sent.
+/// Sees the UDP datagrams of the namespace but those that [`Sender`] sent.
 pub struct Listener {
     socket: Socket,
     buffer: Vec<u8>,
 }
 
 impl Listener {
-    pub fn new() -> io::Result<Self> {
+    /// Packets of more than `longest` octets are left out.
+    pub fn new(longest: u32) -> io::Result<Self> {
         const ETH_P_ALL: i32 = 0x0003;
         let protocol = Protocol::from(ETH_P_ALL.to_be() >> 16);
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol))?;
         let op = SockFilter::new;
-        // The version, and with it where the TTL is.
+        // Length; version, and with it where the protocol and the TTL are.
         socket.attach_filter(&[
+            op(0x80, 0, 0, 0),
+            op(0x25, 11, 0, longest),
             op(0x30, 0, 0, 0),
             op(0x54, 0, 0, 0xf0),
-            op(0x15, 2, 0, 0x40),
-            op(0x15, 0, 4, 0x60),
+            op(0x15, 4, 0, 0x40),
+            op(0x30, 0, 0, 6),
+            op(0x15, 0, 6, 17),
             op(0x30, 0, 0, 7),
-            op(0x15, 2, 1, u32::from(OUR_TTL)),
+            op(0x15, 4, 3, u32::from(OUR_TTL)),
+            op(0x30, 0, 0, 9),
+            op(0x15, 0, 2, 17),
             op(0x30, 0, 0, 8),
             op(0x15, 0, 1, u32::from(OUR_TTL)),
             op(0x06, 0, 0, 0),

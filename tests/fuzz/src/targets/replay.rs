@@ -13,6 +13,10 @@ pub fn run(data: &[u8]) {
             Counter::Ahead(n) => newest.unwrap_or(0u64).saturating_add(n.into()),
             Counter::Behind(n) => newest.unwrap_or(0).saturating_sub(n.into()),
             Counter::Any(n) => n,
+            Counter::Edge(n) => newest
+                .unwrap_or(0)
+                .saturating_sub(WINDOW)
+                .saturating_add_signed(n.into()),
             Counter::NearTheEnd(n) => (REJECT_AFTER_MESSAGES - 128).wrapping_add(n.into()),
         };
         let old = newest.is_some_and(|newest| newest.saturating_sub(counter) > WINDOW);
