@@ -9,10 +9,7 @@ use arbitrary::{
 };
 
 /// The operations that are in `data`. A last one for which it does not suffice is filled up with zeros.
-pub fn steps<'a, T: Arbitrary<'a>>(data: &'a [u8]) -> impl Iterator<Item = T> + 'a
-where
-    T: 'a,
-{
+pub fn steps<'a, T: Arbitrary<'a> + 'a>(data: &'a [u8]) -> impl Iterator<Item = T> + 'a {
     let mut input = Unstructured::new(data);
     std::iter::from_fn(move || {
         let step: Option<Result<T>> = (!input.is_empty()).then(|| input.arbitrary());

@@ -51,7 +51,7 @@ fn base64(text: &str) -> [u8; 32] {
     let digits = text.bytes().filter(|c| *c != b'=');
     let bits = digits.flat_map(|c| {
         let value = DIGITS.iter().position(|d| *d == c).expect("base64");
-        (0..6).rev().map(move |bit| value >> bit & 1)
+        (0..6).rev().map(move |bit| (value >> bit) & 1)
     });
     let mut key = [0; 32];
     for (i, bit) in bits.take(256).enumerate() {
