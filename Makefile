@@ -15,7 +15,7 @@ DURATION ?= 1800
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-kernels soak bench check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-kernels soak bench fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -54,11 +54,15 @@ test-interop: modules ## the module in one guest, the in-tree driver in another
 
 bench: modules ## this driver and the in-tree one, measured side by side in one guest
 	@scripts/bench $(if $(QUICK),--quick)
+
 test-kernels: ## build and test in a guest for each supported kernel series; prints a table
 	@scripts/test-kernels
 
 soak: modules ## half an hour of traffic, configuration and moves, and what is left of it (DURATION=1800)
 	@scripts/guest --time $$(($(DURATION) + 900)) /usr/bin/env DURATION=$(DURATION) tests/guest/churn.sh
+
+fuzz: sysroot ## fuzz the protocol core and keep what reaches new code (FUZZ_SECONDS=60 for each target)
+	@scripts/fuzz $(TEST)
 
 check: modules ## formatting, lints, where unsafe stands, panic paths, spelling
 	@$(ENTER) scripts/check

@@ -30,10 +30,7 @@ use crate::flood::{
     RateLimiter, //
 };
 use crate::keypair::IndexTable;
-use crate::net::bh::{
-    self,
-    BhLock, //
-};
+use crate::net::bh;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::hashtable::HashMap;
@@ -60,7 +57,6 @@ use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
 use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
-use crate::new_bh_lock;
 use crate::peer::Peer;
 use crate::protocol::messages::{
     DATA_OVERHEAD,
@@ -164,9 +160,8 @@ pub(crate) struct Device {
     pub(crate) indices: IndexTable,
     /// Our static keys, if configured.
     identity: Slot<LocalIdentity>,
-    /// Replaced every two minutes; process context (handshake workers).
-    #[pin]
-    pub(crate) cookie_secret: BhLock<Option<CookieSecret>>,
+    /// Replaced every two minutes by the handshake workers.
+    pub(crate) cookie_secret: Slot<CookieSecret>,
     /// Handshake messages that wait for a worker.
     #[pin]
     pub(crate) handshakes: HandshakeQueue,
@@ -366,7 +361,7 @@ impl LinkDriver for Device {
             peers <- HashMap::new(PEER_BITS),
             indices <- IndexTable::new(),
             identity: Slot::empty(),
-            cookie_secret <- new_bh_lock!(None, "device.cookie_secret"),
+            cookie_secret: Slot::empty(),
             handshakes <- HandshakeQueue::new(),
             limiter <- RateLimiter::new(),
             config <- new_mutex!(
@@ -421,7 +416,7 @@ impl LinkDriver for Device {
         this.handshakes.close();
         this.limiter.clear();
         this.identity.set(None);
-        this.cookie_secret.lock().take();
+        this.cookie_secret.set(None);
         debug::interface_destroyed(this);
     }
 

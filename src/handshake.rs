@@ -38,7 +38,10 @@ use crate::protocol::messages::{
     Message,
     INITIATION_LEN, //
 };
-use crate::protocol::time::Tai64n;
+use crate::protocol::time::{
+    Instant,
+    Tai64n, //
+};
 use crate::protocol::timers::Event;
 
 /// The DS field of handshake messages: AF41, so that they pass a loaded path.
@@ -195,10 +198,9 @@ fn may_serve(
     let Some(source) = source.get(..len) else {
         return false;
     };
-    let fresh = random();
-    let mut secret = device.cookie_secret.lock();
-    let _expired = secret.take_if(|secret| secret.expired(now));
-    let secret = secret.get_or_insert_with(|| CookieSecret::new(fresh, now));
+    let Some(secret) = cookie_secret(device, now) else {
+        return false;
+    };
     if secret.check_mac2(datagram, source) {
         return device.limiter.allow(&from.remote);
     }
@@ -214,6 +216,19 @@ fn may_serve(
         }
     }
     false
+}
+
+/// The secret of the cookies that we hand out now; a new one every two minutes.
+fn cookie_secret(device: &Device, now: Instant) -> Option<Shared<CookieSecret>> {
+    let present = device.cookie_secret.get();
+    if let Some(secret) = present.filter(|secret| !secret.expired(now)) {
+        return Some(secret);
+    }
+    let secret = Shared::new(CookieSecret::new(random(), now)).ok()?;
+    // If two workers come here at once, the later secret stays. Who got a cookie of the other one
+    // is given a new one when he uses it.
+    device.cookie_secret.set(Some(secret.clone()));
+    Some(secret)
 }
 
 /// The peer that a receiver index was handed to.
