@@ -23,7 +23,9 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo
 	@echo "  TEST=name                  run one guest test only (test-guest, test-interop)"
-	@echo "  QUICK=1                    the main figures only (bench)"
+	@echo "  QUICK=1 METRICS='tcp-*'    the main figures only; these only (bench)"
+	@echo "  RUNS=3 RECORD=1            the median of so many; keep it in Documentation/ (bench)"
+	@echo "  ACCEL=kvm                  real time instead of counted instructions (bench)"
 	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3)"
 	@echo "  DESTDIR=dir KVER=version   where to install"
 	@echo "  WIREGUARD_RUST_CACHE=dir   where the sysroot is kept (default ~/.cache/wireguard-rust)"
@@ -53,7 +55,7 @@ test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
 
 bench: modules ## this driver and the in-tree one, measured side by side in one guest
-	@scripts/bench $(if $(QUICK),--quick)
+	@scripts/bench $(if $(QUICK),--quick) $(if $(RECORD),--record) $(if $(RUNS),--runs $(RUNS)) $(METRICS)
 
 test-kernels: ## build and test in a guest for each supported kernel series; prints a table
 	@scripts/test-kernels
