@@ -15,5 +15,6 @@ b ping -c 1 -W 5 192.168.241.1 >/dev/null
 rekey "begun by the peer" b ping 192.168.241.1
 peer_cookies
 peer_roams
+peer_changes_version
 teardown
 finish

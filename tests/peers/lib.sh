@@ -107,6 +107,10 @@ peer_roams() {
 	check "the peer's address changes" wait_for 2 ip netns exec b ping -c 1 -W 1 192.168.241.1
 	check "we follow" is "$(ours 3)" 10.0.0.88:2222
 	check "and reach it there" a ping -c 1 -W 3 192.168.241.2
+}
+
+# From IPv4 to IPv6 outside.
+peer_changes_version() {
 	a wg set wg0 peer "$PUB_B" endpoint "[fd00::2]:2222"
 	check "the IP version changes" a ping -c 2 -i 0.3 -W 3 192.168.241.2
 	check "the peer follows" is "$(theirs 3)" "[fd00::1]:1111"

@@ -45,6 +45,8 @@ ip -n container link set wg0 up
 ip -n container route add default dev wg0
 check "with it, it has" at container ping -c 2 -i 0.2 -W 5 203.0.113.80
 ip netns pids container | xargs -r kill
-check "when the container ends, so does the interface" sh -c "ip netns del container && sleep 1 && test -z \"\$(ip netns exec host ss -Huln)\""
+ip netns del container
+no_socket() { [ -z "$(at host ss -Huln)" ]; }
+check "when the container ends, so does the interface" wait_for 30 no_socket
 power_off
 finish

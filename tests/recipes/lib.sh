@@ -42,7 +42,7 @@ connect() {
 on() {
 	local name=$1
 	shift
-	ip netns exec "$name" env HOME="/root/$name" bash -euo pipefail -c 'cd && source /dev/stdin "$@"' "$name" "$@"
+	ip netns exec "$name" env HOME="/root/$name" bash -euo pipefail -c 'cd && source /dev/fd/0 "$@"' "$name" "$@"
 }
 
 # Runs a command on a machine. usage: at NAME COMMAND...
