@@ -15,17 +15,18 @@ DURATION ?= 1800
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-kernels soak bench fuzz check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients test-peers \
+	test-interop test-kernels soak bench fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo
-	@echo "  TEST=name                  run one guest test only (test-guest, test-interop)"
 	@echo "  QUICK=1 METRICS='tcp-*'    the main figures only; these only (bench)"
 	@echo "  RUNS=3 RECORD=1            the median of so many; keep it in Documentation/ (bench)"
 	@echo "  ACCEL=kvm                  real time instead of counted instructions (bench)"
+	@echo "  TEST=name                  run one test only (test-guest, test-recipes, ...)"
 	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3)"
 	@echo "  DESTDIR=dir KVER=version   where to install"
 	@echo "  WIREGUARD_RUST_CACHE=dir   where the sysroot is kept (default ~/.cache/wireguard-rust)"
@@ -40,16 +41,25 @@ demo: modules ## a tunnel between this driver and the in-tree one, in two guests
 	@scripts/demo
 
 test: modules ## all tests that a change has to pass
-	@scripts/run-tests host guest interop
+	@scripts/run-tests host guest recipes clients peers interop
 
 test-full: modules ## the slow ones as well
-	@FULL=1 scripts/run-tests host guest interop
+	@FULL=1 scripts/run-tests host guest recipes clients peers interop
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host
 
 test-guest: modules ## the module in a guest on the stock kernel
 	@scripts/run-tests guest
+
+test-recipes: modules ## set-ups that people publish, as they are written
+	@scripts/run-tests recipes
+
+test-clients: modules ## the programs that configure interfaces, for real
+	@scripts/run-tests clients
+
+test-peers: modules ## wireguard-go and boringtun on the other side
+	@scripts/run-tests peers
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
