@@ -289,7 +289,8 @@ def attempts(first, initiations):
     between = gaps(initiations)
     check("five seconds and a bit apart", all(within(g, REKEY_TIMEOUT, REKEY_TIMEOUT + JITTER + late(5)) for g in between),
           between)
-    check("the bit is not always the same", len({round(g * 50) for g in between}) >= 3, between)
+    # Of which the timer wheel leaves two values.
+    check("the bit is not always the same", len({round(g * 50) for g in between}) >= 2, between)
     total = initiations[-1].at - first
     check("over a minute and a half", within(total, 90, 19 * (REKEY_TIMEOUT + JITTER + late(5))), total)
 
