@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount --smp 4
 # time: 900
+# slow
 # Packets of one flow stay in order, and none is lost, on a clean link with one, two and four CPUs: bulk TCP in
 # both directions without a retransmission and without a segment out of order, UDP without a datagram out of order.
 # With a clock that counts instructions, a slow host is not mistaken for a lossy link.
