@@ -14,7 +14,7 @@ KVER ?= $(shell uname -r)
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-upstream debug-kernel test-debug test-kcsan check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -49,6 +49,22 @@ test-guest: modules ## the module in a guest on the stock kernel
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
+
+test-upstream: modules ## the kernel's own selftest of the driver, unmodified
+	@scripts/run-tests upstream
+
+debug-kernel: sysroot ## a kernel with KASAN, lockdep, kmemleak and more (FLAVOUR=kcsan: with KCSAN)
+	@scripts/debug-kernel $(or $(FLAVOUR),debug)
+
+test-debug: modules ## guest tests and the kernel's selftest on the kernel for debugging
+	@scripts/debug-kernel debug
+	@scripts/build debug
+	@FLAVOUR=debug scripts/run-tests guest upstream
+
+test-kcsan: modules ## bulk traffic with reconfiguration on a kernel that looks for data races
+	@scripts/debug-kernel kcsan
+	@scripts/build kcsan
+	@FLAVOUR=kcsan TEST="$(or $(TEST),traffic churn hotplug)" scripts/run-tests guest
 
 check: modules ## formatting, lints, where unsafe stands, panic paths, spelling
 	@$(ENTER) scripts/check
