@@ -20,8 +20,8 @@ export PATH=/tmp/bin:$PATH
 # It sleeps by waiting for input that does not come: an input that has ended would be no rest at all.
 mkfifo /tmp/silence
 exec 8<>/tmp/silence
-# With this the in-tree driver tells of each object's birth and end, which the script reads.
-[ "$WG_MODULE" != stock ] || echo 'module wireguard +p' >/proc/dynamic_debug/control
+# With this the driver tells of each object's birth and end, which the script reads.
+echo 'module wireguard +p' >/proc/dynamic_debug/control
 
 # Runs it once, with a line now and then of how far it is; what it did is traced for the case of failure.
 run() {
