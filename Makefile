@@ -14,7 +14,7 @@ KVER ?= $(shell uname -r)
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-upstream debug-kernel test-debug test-kcsan check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-upstream debug-kernel test-debug test-kcsan bench check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -22,6 +22,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo
 	@echo "  TEST=name                  run one guest test only (test-guest, test-interop)"
+	@echo "  QUICK=1                    the main figures only (bench)"
 	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3)"
 	@echo "  DESTDIR=dir KVER=version   where to install"
 	@echo "  WIREGUARD_RUST_CACHE=dir   where the sysroot is kept (default ~/.cache/wireguard-rust)"
@@ -65,6 +66,9 @@ test-kcsan: modules ## bulk traffic with reconfiguration on a kernel that looks 
 	@scripts/debug-kernel kcsan
 	@scripts/build kcsan
 	@FLAVOUR=kcsan TEST="$(or $(TEST),traffic churn hotplug)" scripts/run-tests guest
+
+bench: modules ## this driver and the in-tree one, measured side by side in one guest
+	@scripts/bench $(if $(QUICK),--quick)
 
 check: modules ## formatting, lints, where unsafe stands, panic paths, spelling
 	@$(ENTER) scripts/check

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What the measurements have in common. To be sourced by tests/bench/*.sh.
+
+# shellcheck source=tests/guest/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../guest/lib.sh"
+
+# Prints one figure in the form that scripts/bench collects. usage: result METRIC VALUE UNIT
+result() {
+	echo "= $WG_DRIVER $1 $2 $3"
+}
+
+# Whether a metric is wanted: METRICS is a list of patterns, empty for all. usage: wanted METRIC...
+wanted() {
+	local metric pattern
+	[ -n "${METRICS:-}" ] || return 0
+	for metric; do
+		for pattern in $METRICS; do
+			# shellcheck disable=SC2053
+			[[ $metric != $pattern ]] || return 0
+		done
+	done
+	return 1
+}
+
+# Seconds of the guest's clock that a measurement of bulk traffic takes. usage: seconds FULL QUICK
+seconds() {
+	if [ -n "${QUICK:-}" ]; then echo "$2"; else echo "$1"; fi
+}
+
+# A tunnel as topology makes it, with its session and with iperf3 serving in namespace b. It is made with few
+# processes, and stays for the next group: to start a process takes long in a guest that counts instructions.
+# usage: tunnel [4|6]    the IP version outside
+tunnel() {
+	local outside=${1:-4} n i=1
+	[ "$(cat /tmp/tunnel 2>/dev/null)" != "$outside" ] || return 0
+	no_tunnel
+	echo begun >/tmp/tunnel
+	ip -batch - <<-EOT
+		netns add a
+		netns add b
+		link add veth0 netns a type veth peer name veth0 netns b
+	EOT
+	for n in a b; do
+		ip -n $n -batch - <<-EOT
+			link set lo up
+			addr add 10.0.0.$i/24 dev veth0
+			addr add fd00::$i/64 dev veth0 nodad
+			link set veth0 up
+			link add wg0 type wireguard
+			addr add 192.168.241.$i/24 dev wg0
+			addr add fd41::$i/64 dev wg0 nodad
+			link set wg0 up
+		EOT
+		i=2
+	done
+	a wg setconf wg0 /dev/fd/0 <<-EOT
+		[Interface]
+		PrivateKey = eBf9sOwDqKAyZjnMAW+fVSNiDyVkqIuwwqYB5rTsF1E=
+		ListenPort = 1000
+		[Peer]
+		PublicKey = $(wg pubkey <<<"KEcVdFKdZ8XkVMbPVXVBDRP0YzMkwwCrkdYtTTTB+FM=")
+		AllowedIPs = 192.168.241.2/32, fd41::2/128
+		Endpoint = $(outside 2 "$outside"):2000
+	EOT
+	b wg setconf wg0 /dev/fd/0 <<-EOT
+		[Interface]
+		PrivateKey = KEcVdFKdZ8XkVMbPVXVBDRP0YzMkwwCrkdYtTTTB+FM=
+		ListenPort = 2000
+		[Peer]
+		PublicKey = $(wg pubkey <<<"eBf9sOwDqKAyZjnMAW+fVSNiDyVkqIuwwqYB5rTsF1E=")
+		AllowedIPs = 192.168.241.1/32, fd41::1/128
+		Endpoint = $(outside 1 "$outside"):1000
+	EOT
+	ip netns exec b iperf3 -s -D -I /tmp/iperf3.pid >/dev/null
+	a ping -q -c 3 -i 0.1 -W 3 192.168.241.2 >/dev/null || return
+	echo "$outside" >/tmp/tunnel
+}
+
+# Takes the tunnel away.
+no_tunnel() {
+	if [ -e /tmp/iperf3.pid ]; then
+		kill "$(tr -d '\0' </tmp/iperf3.pid)"
+		rm -f /tmp/iperf3.pid
+	fi
+	[ ! -e /tmp/tunnel ] || teardown
+	rm -f /tmp/tunnel
+}
+
+# What the receiver got of bulk traffic, in Mbit/s. usage: rate ADDRESS OPTION...
+rate() {
+	local address=$1
+	shift
+	ip netns exec a iperf3 --connect-timeout 5000 -f k -c "$address" "$@" |
+		awk '/receiver/ { if (/SUM/) sum = $0; else last = $0 }
+			END {
+				n = split(sum == "" ? last : sum, field, " ")
+				for (i = 2; i <= n; i++) if (field[i] == "Kbits/sec") printf "%.1f\n", field[i - 1] / 1000
+			}'
+}
+
+# Packets a second that the receiver got of a flood. usage: flood ADDRESS SIZE SECONDS
+flood() {
+	ip netns exec a iperf3 --connect-timeout 5000 -f k -c "$1" -u -b 0 -l "$2" -t "$3" |
+		awk '/receiver/ {
+			split($3, span, "-")
+			for (i = 4; i <= NF; i++) if ($i ~ /^[0-9]+\/[0-9]+$/) {
+				split($i, count, "/")
+				printf "%.0f\n", (count[2] - count[1]) / (span[2] - span[1])
+			}
+		}'
+}
+
+# A percentile of numbers, one on each line (nearest rank). usage: percentile P
+percentile() {
+	sort -n | awk -v p="$1" '{ v[NR] = $1 } END { i = int(NR * p / 100 + 0.999999); if (i < 1) i = 1; print v[i] }'
+}

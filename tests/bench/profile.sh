@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Traffic of one kind, and the marks between which tests/bench/profile.rs counts. scripts/profile runs it.
+#
+# usage: profile.sh KIND SECONDS
+
+cd "$(dirname "$0")" && source ./lib.sh
+kind=$1 span=$2
+
+tunnel 4 || exit
+case $kind in
+tcp-1) traffic=(iperf3 -c 192.168.241.2 -t 600) ;;
+tcp-4) traffic=(iperf3 -c 192.168.241.2 -t 600 -P 4) ;;
+tcp-reverse) traffic=(iperf3 -c 192.168.241.2 -t 600 -R) ;;
+udp-1300 | udp-64) traffic=(iperf3 -c 192.168.241.2 -t 600 -u -b 0 -l "${kind#udp-}") ;;
+ping) traffic=(ping -q -i 0.002 192.168.241.2) ;;
+*)
+	echo "# unknown kind of traffic '$kind'"
+	exit 1
+	;;
+esac
+sysctl -qw kernel.kptr_restrict=0
+a "${traffic[@]}" >/dev/null 2>&1 &
+sleep 0.5
+received() { ip netns exec b cat /sys/class/net/wg0/statistics/rx_"$1" /sys/class/net/wg0/statistics/tx_"$1" | awk '{ n += $1 } END { print n }'; }
+packets=$(received packets) octets=$(received bytes)
+touch /share/profile.begin
+sleep "$span"
+touch /share/profile.end
+echo "packets $(($(received packets) - packets))"
+echo "octets $(($(received bytes) - octets))"
+kill %1
+wait 2>/dev/null
+grep -v ' [aAU] ' /proc/kallsyms >/share/profile.symbols
+no_tunnel

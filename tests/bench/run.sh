@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Loads one driver after the other in the same guest and runs the groups of measurements with each.
+# Runs in a guest whose driver is not loaded; scripts/bench starts it.
+#
+# usage: run.sh "DRIVER..." GROUP...
+#
+# A driver is stock, ours, or none (for what needs no driver). A group is a script in this directory.
+# METRICS (patterns; empty for all) and QUICK are for these.
+
+cd "$(dirname "$0")" && source ./lib.sh
+drivers=$1
+shift
+export WG_DRIVER
+
+load() {
+	local dep
+	case $1 in
+	stock) modprobe wireguard ;;
+	ours)
+		for dep in $(modinfo -F depends /src/wireguard.ko | tr ',' ' '); do
+			modprobe "$dep" || return
+		done
+		insmod /src/wireguard.ko
+		;;
+	esac
+}
+
+status=0
+for WG_DRIVER in $drivers; do
+	load "$WG_DRIVER" || exit
+	for group; do
+		echo "# $WG_DRIVER: $group"
+		bash "./$group.sh" || { echo "# $WG_DRIVER: $group failed"; status=1; }
+	done
+	no_tunnel
+	case $WG_DRIVER in
+	stock | ours) rmmod wireguard || exit ;;
+	esac
+done
+exit $status
