@@ -40,7 +40,7 @@ test: modules ## all tests that a change has to pass
 	@scripts/run-tests host guest interop
 
 test-full: modules ## the slow ones as well
-	@FULL=1 scripts/run-tests host guest interop
+	@FULL=1 scripts/run-tests host guest interop upstream
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host
