@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow (until it has been run: see Documentation/status.md)
 # time: 400
 # Situations in which the in-tree driver once went wrong (Documentation/parity.md has the list): packets
 # with a tunnel's metadata as route, tries as deep as an address is long, tunnels that lead into

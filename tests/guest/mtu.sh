@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow (until it has been run: see Documentation/status.md)
 # time: 300
 # The MTU is what the largest packet is, and may change at any time, inside and outside, under traffic.
 

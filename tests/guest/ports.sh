@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow (until it has been run: see Documentation/status.md)
 # UDP ports: any free one, one that is taken, by IPv6 alone or by another interface, and that a failed
 # change disturbs nothing.
 
