@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/security.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
 #include <net/dst_cache.h>
@@ -67,4 +68,9 @@ void net_helper_skb_ignore_df(struct sk_buff *skb)
 unsigned int net_helper_udp_len(const struct sk_buff *skb)
 {
 	return ntohs(udp_hdr(skb)->len);
+}
+
+void net_helper_security_sk_classify_flow(const struct sock *sk, struct flowi_common *flow)
+{
+	security_sk_classify_flow(sk, flow);
 }
