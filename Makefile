@@ -11,18 +11,22 @@ SHELL := /bin/bash
 
 DESTDIR ?=
 KVER ?= $(shell uname -r)
+DURATION ?= 1800
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-interop test-upstream debug-kernel test-debug test-kcsan bench check install clean distclean
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients test-peers \
+	test-interop test-upstream test-kernels debug-kernel test-debug test-kcsan soak bench fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo
-	@echo "  TEST=name                  run one guest test only (test-guest, test-interop)"
-	@echo "  QUICK=1                    the main figures only (bench)"
+	@echo "  QUICK=1 METRICS='tcp-*'    the main figures only; these only (bench)"
+	@echo "  RUNS=3 RECORD=1            the median of so many; keep it in Documentation/ (bench)"
+	@echo "  ACCEL=kvm                  real time instead of counted instructions (bench)"
+	@echo "  TEST=name                  run one test only (test-guest, test-recipes, ...)"
 	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3)"
 	@echo "  DESTDIR=dir KVER=version   where to install"
 	@echo "  WIREGUARD_RUST_CACHE=dir   where the sysroot is kept (default ~/.cache/wireguard-rust)"
@@ -37,16 +41,25 @@ demo: modules ## a tunnel between this driver and the in-tree one, in two guests
 	@scripts/demo
 
 test: modules ## all tests that a change has to pass
-	@scripts/run-tests host guest interop
+	@scripts/run-tests host guest recipes clients peers interop
 
 test-full: modules ## the slow ones as well
-	@FULL=1 scripts/run-tests host guest interop upstream
+	@FULL=1 scripts/run-tests host guest recipes clients peers interop upstream
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host
 
 test-guest: modules ## the module in a guest on the stock kernel
 	@scripts/run-tests guest
+
+test-recipes: modules ## set-ups that people publish, as they are written
+	@scripts/run-tests recipes
+
+test-clients: modules ## the programs that configure interfaces, for real
+	@scripts/run-tests clients
+
+test-peers: modules ## wireguard-go and boringtun on the other side
+	@scripts/run-tests peers
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
@@ -68,7 +81,16 @@ test-kcsan: modules ## bulk traffic with reconfiguration on a kernel that looks 
 	@FLAVOUR=kcsan TEST="$(or $(TEST),traffic churn hotplug)" scripts/run-tests guest
 
 bench: modules ## this driver and the in-tree one, measured side by side in one guest
-	@scripts/bench $(if $(QUICK),--quick)
+	@scripts/bench $(if $(QUICK),--quick) $(if $(RECORD),--record) $(if $(RUNS),--runs $(RUNS)) $(METRICS)
+
+test-kernels: ## build and test in a guest for each supported kernel series; prints a table
+	@scripts/test-kernels
+
+soak: modules ## half an hour of traffic, configuration and moves, and what is left of it (DURATION=1800)
+	@scripts/guest --time $$(($(DURATION) + 900)) /usr/bin/env DURATION=$(DURATION) tests/guest/churn.sh
+
+fuzz: sysroot ## fuzz the protocol core and keep what reaches new code (FUZZ_SECONDS=60 for each target)
+	@scripts/fuzz $(TEST)
 
 check: modules ## formatting, lints, where unsafe stands, panic paths, spelling
 	@$(ENTER) scripts/check

@@ -8,6 +8,7 @@
 #include <crypto/chacha20poly1305.h>
 #include <crypto/curve25519.h>
 #include <linux/cpumask.h>
+#include <linux/dynamic_debug.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/genetlink.h>
@@ -17,6 +18,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/jhash.h>
+#include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/netlink.h>
 #include <linux/notifier.h>
@@ -25,6 +27,7 @@
 #include <linux/rcupdate.h>
 #include <linux/rhashtable.h>
 #include <linux/rtnetlink.h>
+#include <linux/sched/clock.h>
 #include <linux/siphash.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
@@ -35,6 +38,7 @@
 #include <net/dst_cache.h>
 #include <net/genetlink.h>
 #include <net/gro.h>
+#include <net/gso.h>
 #include <net/icmp.h>
 #include <net/inet_ecn.h>
 #include <net/ip6_route.h>
@@ -42,9 +46,11 @@
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include <net/netlink.h>
+#include <net/page_pool/helpers.h>
 #include <net/route.h>
 #include <net/rtnetlink.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 #include <net/tso.h>
 #include <net/udp.h>
 #include <net/udp_tunnel.h>

@@ -4,9 +4,14 @@
 
 set -euo pipefail
 
+# Where chroot and others are; an ordinary user may not look there.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${WIREGUARD_RUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wireguard-rust}
-# The kernel series that the module is built for.
+# The kernel series that are supported, the default one last; and the one that the module is built for.
+# shellcheck disable=SC2034
+SUPPORTED=(7.2 7.3)
 SERIES=${KERNEL:-7.3}
 SYSROOT=$CACHE/sysroot-$SERIES
 # Kernels for debugging, by flavour; /kernels in the sysroot.
@@ -22,22 +27,71 @@ die() {
 	exit 1
 }
 
-# Runs a long command quietly: one line when it begins, one when it is done, its output only if it
-# fails. usage: step "what it does" COMMAND...
+# Closes what was inherited from who started us, and our own lock: mmdebstrap for one hands a pipe to a shell
+# by its number, which has to have one digit only.
+close_files() {
+	local fd
+	for fd in "/proc/$BASHPID/fd/"*; do
+		fd=${fd##*/}
+		# 255 is the script itself.
+		[ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || eval "exec $fd>&-"
+	done
+}
+
+# Runs a command in a process group of its own, so that it can be ended with all that it has started.
+# usage: run_group COMMAND...   Not to be used in a condition: bash would then go on after a failure.
+GROUP=
+run_group() {
+	local code=0
+	set -m
+	(
+		set -e
+		close_files
+		"$@"
+	) &
+	GROUP=$!
+	set +m
+	wait "$GROUP" || code=$?
+	GROUP=
+	GROUP_CODE=$code
+}
+
+# Ends what run_group has started: politely, and after two seconds for good.
+end_group() {
+	local tries=20
+	[ -n "$GROUP" ] || return 0
+	kill -TERM -- "-$GROUP" 2>/dev/null || true
+	while [ $((tries -= 1)) -gt 0 ] && kill -0 -- "-$GROUP" 2>/dev/null; do
+		sleep 0.1
+	done
+	kill -KILL -- "-$GROUP" 2>/dev/null || true
+	wait "$GROUP" 2>/dev/null || true
+	GROUP=
+}
+
+# Runs a long command quietly: one line when it begins, one when it is done. If it fails, so does the script,
+# with its last words and one line that says what that means. A script that is interrupted takes the
+# command with it. usage: step "what it does" "what it means if it fails" COMMAND...
+STEP_LOG=
 step() {
-	local what=$1 begun=$SECONDS log
-	shift
-	log=$(mktemp "${TMPDIR:-/tmp}/wireguard-rust.XXXXXX")
+	local what=$1 meaning=$2 begun=$SECONDS
+	shift 2
+	STEP_LOG=$(mktemp "${TMPDIR:-/tmp}/wireguard-rust.XXXXXX")
+	trap 'end_group; rm -f "$STEP_LOG"' EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	say "  $what ..."
-	if "$@" >"$log" 2>&1 </dev/null; then
-		say "  $what: done in $((SECONDS - begun)) s"
-		rm -f "$log"
-	else
+	run_group "$@" >"$STEP_LOG" 2>&1 </dev/null
+	if [ "$GROUP_CODE" -ne 0 ]; then
 		say "  $what: FAILED after $((SECONDS - begun)) s; its last words:"
-		tail -n 40 "$log" >&2
-		rm -f "$log"
-		return 1
+		tail -n 40 "$STEP_LOG" >&2
+		die "$meaning"
 	fi
+	say "  $what: done in $((SECONDS - begun)) s"
+	rm -f "$STEP_LOG"
+	STEP_LOG=
+	trap - EXIT HUP INT TERM
 }
 
 # The version of the stock kernel in the sysroot.

@@ -212,14 +212,28 @@ impl Writer {
     }
 }
 
-/// What has to be done to put a prefix in.
-enum Insertion {
-    /// The node is there.
-    Exists,
-    /// A node fits between two.
-    Leaf,
-    /// A node and a fork are needed.
-    Fork,
+/// Where a prefix is in the trie, or would be. Good as long as nobody else changes the trie.
+struct Place<V: Owner> {
+    /// The node that leads to `parent`; none if that is the root.
+    above: Option<Shared<Node<V>>>,
+    /// The last node on the way that is a shorter prefix; none if the root is the place.
+    parent: Option<Shared<Node<V>>>,
+    /// What is there, and how many bits it has in common with the prefix.
+    found: Option<(Shared<Node<V>>, u8)>,
+}
+
+impl<V: Owner> Place<V> {
+    fn slot<'a>(&'a self, root: &'a Slot<Node<V>>, key: Bits) -> &'a Slot<Node<V>> {
+        self.parent
+            .as_ref()
+            .map_or(root, |node| node.child_towards(key))
+    }
+
+    fn slot_of_parent<'a>(&'a self, root: &'a Slot<Node<V>>, key: Bits) -> &'a Slot<Node<V>> {
+        self.above
+            .as_ref()
+            .map_or(root, |node| node.child_towards(key))
+    }
 }
 
 /// The trie.
@@ -270,112 +284,79 @@ impl<V: Owner> AllowedIps<V> {
     /// `ENOMEM`; nothing has changed then.
     pub(crate) fn insert(&self, _writer: &mut Writer, prefix: Prefix, owner: &Shared<V>) -> Result {
         let root = self.root(&prefix);
-        // Memory first, since it cannot be had within the read-side section.
-        let node = match self.plan(root, &prefix) {
-            Insertion::Exists => return self.give(root, &prefix, owner),
-            Insertion::Leaf => Node::new(prefix, Some(owner))?,
-            Insertion::Fork => {
-                let node = Node::new(prefix, Some(owner))?;
-                let fork = self.fork_for(root, &prefix)?;
-                owner.with_prefixes(|list| list.add(node.clone()))?;
-                self.place(root, &prefix, node, Some(fork));
-                return Ok(());
+        let place = self.find(root, &prefix)?;
+        if let Some((node, _)) = &place.found {
+            if node.prefix == prefix {
+                return Self::give(node, owner);
             }
-        };
-        owner.with_prefixes(|list| list.add(node.clone()))?;
-        self.place(root, &prefix, node, None);
-        Ok(())
-    }
-
-    /// Goes down towards `prefix` as far as nodes are prefixes of it. Returns the slot to look at, what
-    /// is in it, and how many bits that has in common with `prefix`.
-    fn descend<'g>(
-        &self,
-        root: &'g Slot<Node<V>>,
-        guard: &'g Guard,
-        prefix: &Prefix,
-    ) -> (&'g Slot<Node<V>>, Option<(&'g Node<V>, u8)>) {
-        let mut slot = root;
-        while let Some(node) = slot.load(guard) {
-            let node = node.get();
-            let common = node
-                .prefix
-                .key
-                .common(prefix.key)
-                .min(node.prefix.bits)
-                .min(prefix.bits);
-            if common < node.prefix.bits || node.prefix.bits == prefix.bits {
-                return (slot, Some((node, common)));
-            }
-            slot = node.child_towards(prefix.key);
         }
-        (slot, None)
-    }
-
-    fn plan(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Insertion {
-        let guard = rcu::read_lock();
-        match self.descend(root, &guard, prefix) {
-            (_, None) => Insertion::Leaf,
-            (_, Some((node, _))) if node.prefix == *prefix => Insertion::Exists,
-            (_, Some((_, common))) if common == prefix.bits => Insertion::Leaf,
-            _ => Insertion::Fork,
-        }
-    }
-
-    /// A fork for where the way to `prefix` leaves the trie.
-    fn fork_for(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Result<Shared<Node<V>>> {
-        let bits = {
-            let guard = rcu::read_lock();
-            self.descend(root, &guard, prefix)
-                .1
-                .map_or(0, |(_, common)| common)
-        };
-        Node::new(
-            Prefix {
-                key: prefix.key.prefix(bits),
-                bits,
-                v6: prefix.v6,
-            },
-            None,
-        )
-    }
-
-    /// Publishes a new node, below `fork` if there is one.
-    fn place(
-        &self,
-        root: &Slot<Node<V>>,
-        prefix: &Prefix,
-        node: Shared<Node<V>>,
-        fork: Option<Shared<Node<V>>>,
-    ) {
-        let guard = rcu::read_lock();
-        let (slot, below) = self.descend(root, &guard, prefix);
-        // What is in the slot now goes below the new node, or beside it below the fork.
-        let new = match (below, fork) {
-            (None, _) => node,
-            (Some((old, _)), None) => {
-                node.child_towards(old.prefix.key).set(slot.get());
-                node
+        let node = Node::new(prefix, Some(owner))?;
+        // What is there goes below the new node, or beside it below a fork.
+        let new = match &place.found {
+            None => node.clone(),
+            Some((old, common)) if *common == prefix.bits => {
+                node.child_towards(old.prefix.key).set(Some(old.clone()));
+                node.clone()
             }
-            (Some((old, _)), Some(fork)) => {
-                fork.child_towards(old.prefix.key).set(slot.get());
-                fork.child_towards(prefix.key).set(Some(node));
+            Some((old, common)) => {
+                let fork = Node::new(
+                    Prefix {
+                        key: prefix.key.prefix(*common),
+                        bits: *common,
+                        v6: prefix.v6,
+                    },
+                    None,
+                )?;
+                fork.child_towards(old.prefix.key).set(Some(old.clone()));
+                fork.child_towards(prefix.key).set(Some(node.clone()));
                 fork
             }
         };
-        slot.set(Some(new));
+        owner.with_prefixes(|list| list.add(node))?;
+        place.slot(root, prefix.key).set(Some(new));
+        Ok(())
+    }
+
+    /// Goes down towards `prefix` as far as nodes are shorter prefixes of it. There has to be a
+    /// [`Writer`], so that what is found stays in the trie.
+    fn find(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Result<Place<V>> {
+        let guard = rcu::read_lock();
+        let mut slot = root;
+        let (mut above, mut parent): (Option<SharedRef<'_, Node<V>>>, Option<_>) = (None, None);
+        let mut found = None;
+        while let Some(node) = slot.load(&guard) {
+            let at = node.get();
+            let common = at
+                .prefix
+                .key
+                .common(prefix.key)
+                .min(at.prefix.bits)
+                .min(prefix.bits);
+            if common < at.prefix.bits || at.prefix.bits == prefix.bits {
+                found = Some((node.upgrade().ok_or(ENOENT)?, common));
+                break;
+            }
+            above = parent;
+            parent = Some(node);
+            slot = at.child_towards(prefix.key);
+        }
+        let keep = |node: Option<SharedRef<'_, Node<V>>>| {
+            node.map(|node| node.upgrade().ok_or(ENOENT)).transpose()
+        };
+        Ok(Place {
+            above: keep(above)?,
+            parent: keep(parent)?,
+            found,
+        })
     }
 
     /// Gives the prefix of a node that is there to `owner`.
-    fn give(&self, root: &Slot<Node<V>>, prefix: &Prefix, owner: &Shared<V>) -> Result {
-        let Some(node) = self.find(root, prefix) else {
-            return Err(ENOENT);
-        };
+    fn give(node: &Shared<Node<V>>, owner: &Shared<V>) -> Result {
         if let Some(old) = node.owner.get() {
             if Shared::ptr_eq(&old, owner) {
                 return Ok(());
             }
-            old.with_prefixes(|list| list.remove(&node));
+            old.with_prefixes(|list| list.remove(node));
             if let Err(e) = owner.with_prefixes(|list| list.add(node.clone())) {
                 // There was room for it a moment ago.
                 old.with_prefixes(|list| list.add(node.clone()))?;
@@ -388,25 +369,19 @@ impl<V: Owner> AllowedIps<V> {
         Ok(())
     }
 
-    fn find(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Option<Shared<Node<V>>> {
-        let guard = rcu::read_lock();
-        let (slot, found) = self.descend(root, &guard, prefix);
-        found.filter(|(node, _)| node.prefix == *prefix)?;
-        slot.get()
-    }
-
     /// Takes a prefix away from `owner`; nothing happens if it belongs to somebody else. May sleep.
     pub(crate) fn remove(&self, _writer: &mut Writer, prefix: &Prefix, owner: &Shared<V>) {
-        let Some(node) = self.find(self.root(prefix), prefix) else {
+        let root = self.root(prefix);
+        let Ok(place) = self.find(root, prefix) else {
             return;
         };
-        if node
-            .owner
-            .get()
-            .is_some_and(|other| Shared::ptr_eq(&other, owner))
-        {
-            owner.with_prefixes(|list| list.remove(&node));
-            self.unlink(&node);
+        let Some((node, _)) = &place.found else {
+            return;
+        };
+        let is_owner = |other: Shared<V>| Shared::ptr_eq(&other, owner);
+        if node.prefix == *prefix && node.owner.get().is_some_and(is_owner) {
+            owner.with_prefixes(|list| list.remove(node));
+            Self::unlink(root, &place, node);
         }
     }
 
@@ -414,7 +389,11 @@ impl<V: Owner> AllowedIps<V> {
     pub(crate) fn remove_owner(&self, _writer: &mut Writer, owner: &Shared<V>) {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
         for node in list.0.iter() {
-            self.unlink(node);
+            let root = self.root(&node.prefix);
+            match self.find(root, &node.prefix) {
+                Ok(place) => Self::unlink(root, &place, node),
+                Err(_) => node.owner.set(None),
+            }
         }
     }
 
@@ -434,22 +413,17 @@ impl<V: Owner> AllowedIps<V> {
     }
 
     /// Takes the owner from a node, and out of the trie what serves no purpose any more.
-    fn unlink(&self, node: &Shared<Node<V>>) {
+    fn unlink(root: &Slot<Node<V>>, place: &Place<V>, node: &Shared<Node<V>>) {
+        let key = node.prefix.key;
         node.owner.set(None);
-        let guard = rcu::read_lock();
-        let mut slot = self.root(&node.prefix);
-        let mut above: Option<(&Slot<Node<V>>, &Node<V>)> = None;
-        while let Some(next) = slot.load(&guard) {
-            let next = next.get();
-            if next.prefix == node.prefix {
-                break;
-            }
-            if next.prefix.bits >= node.prefix.bits {
-                return;
-            }
-            above = Some((slot, next));
-            slot = next.child_towards(node.prefix.key);
+        if !place
+            .found
+            .as_ref()
+            .is_some_and(|(found, _)| Shared::ptr_eq(found, node))
+        {
+            return;
         }
+        let slot = place.slot(root, key);
         match (node.child(false).get(), node.child(true).get()) {
             // Still a fork.
             (Some(_), Some(_)) => {}
@@ -457,10 +431,12 @@ impl<V: Owner> AllowedIps<V> {
             (None, None) => {
                 slot.set(None);
                 // The node above may be a fork that has only one child now.
-                if let Some((slot, parent)) = above {
+                if let Some(parent) = &place.parent {
                     if !parent.owner.is_some() {
-                        let other = !node.prefix.key.bit(parent.prefix.bits);
-                        slot.set(parent.child(other).get());
+                        let other = !key.bit(parent.prefix.bits);
+                        place
+                            .slot_of_parent(root, key)
+                            .set(parent.child(other).get());
                     }
                 }
             }

@@ -24,15 +24,15 @@ use crate::crypto::{
     CookieSecret,
     Identity, //
 };
+use crate::debug;
 use crate::flood::{
     HandshakeQueue,
     RateLimiter, //
 };
 use crate::keypair::IndexTable;
-use crate::net::bh::{
-    self,
-    BhLock, //
-};
+use crate::net::bh;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::hashtable::HashMap;
 use crate::net::libcrypto;
 use crate::net::netdev::{
@@ -43,6 +43,7 @@ use crate::net::netdev::{
     Stat, //
 };
 use crate::net::pipeline::Pipeline;
+use crate::net::pool::Buffers;
 use crate::net::rcu::{
     self,
     Shared,
@@ -56,7 +57,6 @@ use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
 use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
-use crate::new_bh_lock;
 use crate::peer::Peer;
 use crate::protocol::messages::{
     DATA_OVERHEAD,
@@ -83,18 +83,22 @@ const ETHERNET_MTU: u32 = 1500;
 const OVERHEAD: u32 = DATA_OVERHEAD as u32 + 8 + 40;
 
 /// Octets that may wait on one CPU to be sealed, and as many to be opened.
-const QUEUE_LIMIT: usize = 16 << 20;
+const QUEUE_LIMIT: usize = 4 << 20;
 
 /// The workers that all devices share.
 pub(crate) struct Workers {
     /// Seals what is to be sent.
     pub(crate) seal: Pipeline<Outgoing>,
+    /// Seals what comes in so fast that it is better collected first.
+    pub(crate) collect: Pipeline<Outgoing>,
     /// Opens what was received.
     pub(crate) open: Pipeline<Incoming>,
     /// Runs the peers' timers and sends initiations; process context.
     pub(crate) control: Queue,
     /// Answers handshake messages; process context.
     pub(crate) handshakes: Queue,
+    /// Memory for messages and packets. Outlives the others, which use it.
+    pub(crate) buffers: Buffers,
 }
 
 impl Workers {
@@ -102,10 +106,12 @@ impl Workers {
     pub(crate) fn new() -> Result<Arc<Self>> {
         Ok(Arc::new(
             Self {
-                seal: Pipeline::new(c"wg-seal", QUEUE_LIMIT)?,
-                open: Pipeline::new(c"wg-open", QUEUE_LIMIT)?,
+                seal: Pipeline::new(Queue::percpu_highpri(c"wg-seal")?, QUEUE_LIMIT)?,
+                collect: Pipeline::new(Queue::percpu(c"wg-collect")?, QUEUE_LIMIT)?,
+                open: Pipeline::new(Queue::percpu_highpri(c"wg-open")?, QUEUE_LIMIT)?,
                 control: Queue::unbound_freezable(c"wg-control")?,
                 handshakes: Queue::unbound_freezable(c"wg-kex")?,
+                buffers: Buffers::new()?,
             },
             GFP_KERNEL,
         )?)
@@ -154,9 +160,8 @@ pub(crate) struct Device {
     pub(crate) indices: IndexTable,
     /// Our static keys, if configured.
     identity: Slot<LocalIdentity>,
-    /// Replaced every two minutes; process context (handshake workers).
-    #[pin]
-    pub(crate) cookie_secret: BhLock<Option<CookieSecret>>,
+    /// Replaced every two minutes by the handshake workers.
+    pub(crate) cookie_secret: Slot<CookieSecret>,
     /// Handshake messages that wait for a worker.
     #[pin]
     pub(crate) handshakes: HandshakeQueue,
@@ -241,6 +246,7 @@ impl Device {
         config.peers.reserve_one()?;
         this.peers.insert(*public_key, peer.clone())?;
         config.peers.push(peer.clone())?;
+        debug::peer_created(this, &peer);
         Ok(peer)
     }
 
@@ -355,7 +361,7 @@ impl LinkDriver for Device {
             peers <- HashMap::new(PEER_BITS),
             indices <- IndexTable::new(),
             identity: Slot::empty(),
-            cookie_secret <- new_bh_lock!(None, "device.cookie_secret"),
+            cookie_secret: Slot::empty(),
             handshakes <- HandshakeQueue::new(),
             limiter <- RateLimiter::new(),
             config <- new_mutex!(
@@ -370,6 +376,10 @@ impl LinkDriver for Device {
             mark: Atomic::new(0),
             up: Atomic::new(false),
         }? Error))
+    }
+
+    fn created(this: &Shared<Self>, _rtnl: &Rtnl) {
+        debug::interface_created(this);
     }
 
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
@@ -406,7 +416,8 @@ impl LinkDriver for Device {
         this.handshakes.close();
         this.limiter.clear();
         this.identity.set(None);
-        this.cookie_secret.lock().take();
+        this.cookie_secret.set(None);
+        debug::interface_destroyed(this);
     }
 
     fn xmit(this: &Shared<Self>, dev: &NetDevice, skb: Skb) -> Result {
@@ -414,6 +425,7 @@ impl LinkDriver for Device {
     }
 
     fn home_exit(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl) {
+        debug::namespace_exiting(this);
         dev.carrier_off(rtnl);
         let config = this.config.lock();
         this.sockets.close();

@@ -52,16 +52,25 @@ const MAX_SOURCES: usize = 1 << 14;
 const SOURCE_BITS: u32 = 10;
 /// Idle sources are forgotten this often.
 const SWEEP_NS: u64 = 1_000_000_000;
+/// Messages that a worker answers before it lets others have the CPU and looks for idle sources.
+const BATCH: usize = 64;
 /// Workers that may answer handshakes of one device at the same time.
 const WORKERS: usize = 4;
+
+/// What waits, and whether there is anybody to wait for.
+struct Waiting {
+    messages: SkbList,
+    /// The interface is up. Without that nothing is added, and no worker is set to run.
+    open: bool,
+}
 
 /// The waiting handshake messages of a device and those who answer them.
 #[pin_data]
 pub(crate) struct HandshakeQueue {
     /// Filled in softirq, emptied by the workers.
     #[pin]
-    waiting: BhLock<SkbList>,
-    /// Length of `waiting`, to be read without the lock.
+    waiting: BhLock<Waiting>,
+    /// Number of messages in `waiting`, to be read without the lock.
     len: Atomic<usize>,
     /// Nanoseconds of [`now`] when the queue was last found long; zero for never.
     loaded_at: Atomic<u64>,
@@ -75,7 +84,13 @@ impl HandshakeQueue {
     /// An empty queue without workers.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            waiting <- new_bh_lock!(SkbList::new(), "handshakes"),
+            waiting <- new_bh_lock!(
+                Waiting {
+                    messages: SkbList::new(),
+                    open: false,
+                },
+                "handshakes"
+            ),
             len: Atomic::new(0),
             loaded_at: Atomic::new(0),
             workers: [const { Slot::empty() }; WORKERS],
@@ -90,23 +105,25 @@ impl HandshakeQueue {
                 slot.set(Some(Worker::new(device)?));
             }
         }
+        self.waiting.lock().open = true;
         Ok(())
     }
 
-    /// Stops the workers and drops what waits for them. May sleep.
+    /// Drops what waits and stops the workers. May sleep.
     pub(crate) fn close(&self) {
+        // First, so that the workers end after the message they are at and not after thousands.
+        let rest = {
+            let mut waiting = self.waiting.lock();
+            waiting.open = false;
+            self.len.store(0, Relaxed);
+            core::mem::replace(&mut waiting.messages, SkbList::new())
+        };
+        drop(rest);
         for slot in &self.workers {
             if let Some(worker) = slot.take() {
                 Queue::cancel(&worker);
             }
         }
-        drop(self.take());
-    }
-
-    fn take(&self) -> SkbList {
-        let mut waiting = self.waiting.lock();
-        self.len.store(0, Relaxed);
-        core::mem::replace(&mut *waiting, SkbList::new())
     }
 
     /// Queues a message. `false` when it was dropped because the queue is full. Softirq.
@@ -124,8 +141,11 @@ impl HandshakeQueue {
         let Some(mut waiting) = waiting else {
             return false;
         };
-        waiting.push_back(skb);
-        self.len.store(waiting.len(), Relaxed);
+        if !waiting.open {
+            return false;
+        }
+        waiting.messages.push_back(skb);
+        self.len.store(waiting.messages.len(), Relaxed);
         drop(waiting);
 
         let turn = self.turn.fetch_add(1, Relaxed) % WORKERS;
@@ -139,9 +159,25 @@ impl HandshakeQueue {
 
     fn pop(&self) -> Option<Skb> {
         let mut waiting = self.waiting.lock();
-        let skb = waiting.pop_front();
-        self.len.store(waiting.len(), Relaxed);
+        let skb = waiting.messages.pop_front();
+        self.len.store(waiting.messages.len(), Relaxed);
         skb
+    }
+
+    /// Sets a worker that comes to its end to run again: at once if messages wait, and for the next
+    /// sweep if there are sources to be forgotten.
+    fn run_again(&self, worker: &Shared<Worker>, sources: bool) {
+        // Under the lock: `close` cancels the workers after it, and a message that is added after it
+        // sets a worker to run by itself, which must not be put off.
+        let waiting = self.waiting.lock();
+        let delay = match waiting.messages.len() {
+            0 if !sources => return,
+            0 => SWEEP_NS,
+            _ => 0,
+        };
+        if waiting.open {
+            worker.device.workers.handshakes.schedule(worker, delay);
+        }
     }
 
     /// Whether senders have to prove their address. It stays so for a second after the queue was
@@ -180,12 +216,14 @@ impl Runnable for Worker {
 
     fn run(this: &Shared<Self>) {
         let device = &this.device;
-        while let Some(skb) = device.handshakes.pop() {
-            crate::handshake::receive(device, skb);
+        for _ in 0..BATCH {
+            match device.handshakes.pop() {
+                Some(skb) => crate::handshake::receive(device, skb),
+                None => break,
+            }
         }
-        if device.limiter.sweep() && device.is_up() {
-            device.workers.handshakes.schedule(this, SWEEP_NS);
-        }
+        let sources = device.limiter.sweep();
+        device.handshakes.run_again(this, sources);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::crypto::{
     CookieSecret,
     Received, //
 };
+use crate::debug;
 use crate::device::{
     Device,
     LocalIdentity, //
@@ -21,6 +22,8 @@ use crate::device::{
 use crate::keypair::now;
 use crate::net::clock;
 use crate::net::endpoint::Endpoint;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::libcrypto;
 use crate::net::rcu::{
     self,
@@ -35,7 +38,10 @@ use crate::protocol::messages::{
     Message,
     INITIATION_LEN, //
 };
-use crate::protocol::time::Tai64n;
+use crate::protocol::time::{
+    Instant,
+    Tai64n, //
+};
 use crate::protocol::timers::Event;
 
 /// The DS field of handshake messages: AF41, so that they pass a loaded path.
@@ -50,6 +56,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     if !peer.claim_initiation(now) {
         return;
     }
+    debug::sending_initiation(&peer.device, peer);
     let mut guard = peer.handshake.lock();
     let side = &mut *guard;
     let Ok(index) = fresh_index(peer, side) else {
@@ -98,9 +105,12 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8]) {
         peer.device.mark(),
         HANDSHAKE_DS,
     );
-    if sent.is_ok() {
-        peer.tx_bytes.add(message.len() as u64, Relaxed);
-        peer.device.count_tx(message.len());
+    match sent {
+        Ok(()) => {
+            peer.tx_bytes.add(message.len() as u64, Relaxed);
+            peer.device.count_tx(message.len());
+        }
+        Err(e) => debug::no_route(&peer.device, &before, e),
     }
     if endpoint != before {
         peer.source_failed(&endpoint);
@@ -134,26 +144,33 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
     };
     match message {
         Message::CookieReply(reply) => {
+            debug::receiving_cookie(device, &from);
             if let Some(peer) = peer_of_index(device, reply.receiver()) {
                 let mut side = peer.handshake.lock();
-                side.cookies
+                let taken = side
+                    .cookies
                     .consume_reply(&peer.cookie_keys, reply.bytes(), now());
+                drop(side);
+                if !taken {
+                    debug::invalid_cookie(device);
+                }
             }
         }
         Message::Initiation(initiation) => {
             if may_serve(device, &identity, datagram, initiation.sender(), &from) {
-                if let Some(peer) = respond(device, &identity, initiation.bytes(), from) {
-                    authenticated(&peer, datagram.len());
+                match respond(device, &identity, initiation.bytes(), from) {
+                    Some(peer) => authenticated(&peer, datagram.len()),
+                    None => debug::invalid_initiation(device, &from),
                 }
             }
         }
         Message::Response(response) => {
             if may_serve(device, &identity, datagram, response.sender(), &from) {
                 let peer = peer_of_index(device, response.receiver());
-                if let Some(peer) =
-                    peer.filter(|peer| complete(peer, &identity, response.bytes(), from))
-                {
-                    authenticated(&peer, datagram.len());
+                let peer = peer.filter(|peer| complete(peer, &identity, response.bytes(), from));
+                match peer {
+                    Some(peer) => authenticated(&peer, datagram.len()),
+                    None => debug::invalid_response(device, &from),
                 }
             }
         }
@@ -170,6 +187,7 @@ fn may_serve(
     from: &Endpoint,
 ) -> bool {
     if !identity.cookie_keys.check_mac1(datagram) {
+        debug::invalid_mac(device, from);
         return false;
     }
     let now = now();
@@ -180,15 +198,15 @@ fn may_serve(
     let Some(source) = source.get(..len) else {
         return false;
     };
-    let fresh = random();
-    let mut secret = device.cookie_secret.lock();
-    let _expired = secret.take_if(|secret| secret.expired(now));
-    let secret = secret.get_or_insert_with(|| CookieSecret::new(fresh, now));
+    let Some(secret) = cookie_secret(device, now) else {
+        return false;
+    };
     if secret.check_mac2(datagram, source) {
         return device.limiter.allow(&from.remote);
     }
     let reply = secret.reply(&identity.cookie_keys, datagram, sender, source, random());
     if let Some(reply) = reply {
+        debug::sending_cookie(device, &from.remote);
         let mut to = *from;
         let sent = device
             .sockets
@@ -198,6 +216,19 @@ fn may_serve(
         }
     }
     false
+}
+
+/// The secret of the cookies that we hand out now; a new one every two minutes.
+fn cookie_secret(device: &Device, now: Instant) -> Option<Shared<CookieSecret>> {
+    let present = device.cookie_secret.get();
+    if let Some(secret) = present.filter(|secret| !secret.expired(now)) {
+        return Some(secret);
+    }
+    let secret = Shared::new(CookieSecret::new(random(), now)).ok()?;
+    // If two workers come here at once, the later secret stays. Who got a cookie of the other one
+    // is given a new one when he uses it.
+    device.cookie_secret.set(Some(secret.clone()));
+    Some(secret)
 }
 
 /// The peer that a receiver index was handed to.
@@ -237,6 +268,8 @@ fn respond(
         .accept(&identity.keys, &mut side.remote, received, now)
         .ok()?;
     peer.set_endpoint(from);
+    debug::receiving_initiation(device, &peer);
+    debug::sending_response(device, &peer);
 
     let index = fresh_index(&peer, side).ok()?;
     let mut response = side.noise.respond(&side.remote, random(), index)?;
@@ -276,6 +309,7 @@ fn complete(
         return false;
     }
     peer.set_endpoint(from);
+    debug::receiving_response(&peer.device, peer);
     if let Some(session) = side.noise.begin_session(now()) {
         side.index = None;
         let installed = peer.keypairs.install(&peer.device.indices, session);

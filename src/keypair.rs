@@ -18,8 +18,11 @@ use kernel::sync::atomic::{
 };
 
 use crate::crypto::Session;
+use crate::debug;
 use crate::net::bh::BhLock;
 use crate::net::clock;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::hashtable::HashMap;
 use crate::net::libcrypto;
 use crate::net::rcu::{
@@ -27,6 +30,7 @@ use crate::net::rcu::{
     Shared,
     Slot, //
 };
+use crate::net::skb::LinearList;
 use crate::new_bh_lock;
 use crate::peer::Peer;
 use crate::protocol::replay::ReplayWindow;
@@ -38,9 +42,14 @@ pub(crate) fn now() -> Instant {
     Instant::from_nanos(clock::boottime_coarse_ns())
 }
 
+/// The number of the keypair that was made last.
+static LAST_ID: Atomic<u64> = Atomic::new(0);
+
 /// One session with its counters.
 #[pin_data]
 pub(crate) struct Keypair {
+    /// The keypair's number in debug messages.
+    id: u64,
     /// Keys and indices; immutable.
     pub(crate) session: Session,
     /// The counter of the next message to be sent. Grows by whole batches.
@@ -55,6 +64,7 @@ pub(crate) struct Keypair {
 impl Keypair {
     fn new(session: Session) -> Result<Shared<Self>> {
         Shared::pin_init(try_pin_init!(Self {
+            id: LAST_ID.fetch_add(1, Relaxed).wrapping_add(1),
             session,
             next_counter: Atomic::new(0),
             sending: Atomic::new(true),
@@ -108,9 +118,26 @@ impl Keypair {
         self.session.usable_for_receiving(now)
     }
 
-    /// Takes note of a received counter. `false` for a replay, and for a counter out of range.
-    pub(crate) fn accept_counter(&self, counter: u64) -> bool {
-        self.window.lock().accept(counter)
+    /// Takes note of received counters, which are the packets' tags, and drops the packets that are
+    /// replays or whose counter is out of range. Returns the others, and the last counter of those.
+    pub(crate) fn accept_counters(&self, packets: LinearList) -> (LinearList, Option<u64>) {
+        let mut accepted = LinearList::new();
+        let mut refused = None;
+        let mut window = self.window.lock();
+        for packet in packets {
+            let counter = packet.tag();
+            if window.accept(counter) {
+                accepted.push_back(packet);
+            } else {
+                refused = Some(counter);
+            }
+        }
+        (accepted, refused)
+    }
+
+    /// The newest counter that was received; zero if none was.
+    pub(crate) fn newest_counter(&self) -> u64 {
+        self.window.lock().newest()
     }
 }
 
@@ -162,6 +189,7 @@ impl IndexTable {
         match self.map.get(&guard, &index) {
             Some(entry) => {
                 entry.keypair.set(Some(keypair.clone()));
+                debug::keypair_created(&entry.peer.device, keypair.id, &entry.peer);
                 true
             }
             None => false,
@@ -293,6 +321,12 @@ impl Keypairs {
 /// Takes the indices of keypairs that are no longer in a slot out of the table.
 fn retire<const N: usize>(indices: &IndexTable, keypairs: [Option<Shared<Keypair>>; N]) {
     for keypair in keypairs.into_iter().flatten() {
-        indices.remove(keypair.session.local_index());
+        let index = keypair.session.local_index();
+        let guard = rcu::read_lock();
+        if let Some(entry) = indices.get(&guard, index) {
+            debug::keypair_destroyed(&entry.peer.device, keypair.id, &entry.peer);
+        }
+        drop(guard);
+        indices.remove(index);
     }
 }

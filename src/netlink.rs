@@ -8,10 +8,12 @@
 
 #![forbid(unsafe_code)]
 
+mod show;
+
 use kernel::prelude::*;
-use kernel::sync::atomic::Relaxed;
 
 use crate::allowed_ips::Prefix;
+use crate::crypto::Identity;
 use crate::device::{
     Config,
     Device, //
@@ -28,11 +30,12 @@ use crate::net::endpoint::{
     Endpoint,
     Source, //
 };
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::genl::{
     Command,
     Dumper,
     Family,
-    Message,
     Request, //
 };
 use crate::net::netdev::Net;
@@ -42,7 +45,6 @@ use crate::net::rtnl::{
     By,
     Rtnl, //
 };
-use crate::peer::Peer;
 use crate::protocol::PublicKey;
 
 /// Commands (`enum wg_cmd`).
@@ -178,7 +180,10 @@ impl Family for WireGuardFamily {
         let rtnl = Rtnl::lock();
         let device = state.device.clone();
         // The device may have been deleted since the last part.
-        let dev = device.dev.get_locked(&rtnl).ok_or(ENODEV)?;
+        let Some(dev) = device.dev.get_locked(&rtnl) else {
+            out.extack().set(c"the interface was deleted meanwhile");
+            return Err(ENODEV);
+        };
         let config = device.config.lock();
         out.set_generation(config.generation);
         // The allowed IPs may have moved since the last part; what is left of the peer is not known.
@@ -202,7 +207,7 @@ impl Family for WireGuardFamily {
                 }
                 begun = true;
             }
-            put_peers(m, &config, &mut peer, &mut allowed_ip)
+            show::put_peers(m, &config, &mut peer, &mut allowed_ip)
         })?;
         state.begun = begun;
         state.peer = peer;
@@ -237,122 +242,6 @@ fn find(request: &Request<'_>, rtnl: &Rtnl) -> Result<Shared<Device>> {
     })
 }
 
-/// Puts the peers from position `peer` on into a message. `true` when all are out.
-fn put_peers(
-    m: &mut Message<'_>,
-    config: &Config,
-    peer: &mut usize,
-    allowed_ip: &mut usize,
-) -> Result<bool> {
-    if config.peers.is_empty() {
-        return Ok(true);
-    }
-    let nest = m.nest(device_attr::PEERS)?;
-    let mut complete = true;
-    while let Some(next) = config.peers.get(*peer) {
-        if put_peer(m, next, allowed_ip).is_err() {
-            complete = false;
-            break;
-        }
-        *peer = peer.saturating_add(1);
-    }
-    m.end(nest);
-    Ok(complete)
-}
-
-/// Puts one peer, or the rest of it from position `allowed_ip` on. An error means that the message is
-/// full; what went in is whole, and the position says where to go on.
-fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result {
-    let nest = m.nest(0)?;
-    if let Err(e) = put_peer_head(m, peer, *allowed_ip == 0) {
-        m.cancel(nest);
-        return Err(e);
-    }
-    let list = match m.nest(peer_attr::ALLOWEDIPS) {
-        Ok(list) => list,
-        Err(e) => {
-            m.cancel(nest);
-            return Err(e);
-        }
-    };
-    let first = *allowed_ip;
-    let mut result = Ok(());
-    loop {
-        let Some(prefix) = peer.prefix(*allowed_ip) else {
-            break;
-        };
-        result = put_prefix(m, &prefix);
-        if result.is_err() {
-            break;
-        }
-        *allowed_ip = allowed_ip.saturating_add(1);
-    }
-    if *allowed_ip == first {
-        m.cancel(list);
-    } else {
-        m.end(list);
-    }
-    m.end(nest);
-    if result.is_ok() {
-        *allowed_ip = 0;
-    }
-    result
-}
-
-/// The attributes of a peer apart from its allowed IPs; only the name if they are out already.
-fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
-    m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key)?;
-    if !first {
-        return Ok(());
-    }
-    m.put_bytes(
-        peer_attr::PRESHARED_KEY,
-        peer.handshake.lock().remote.preshared(),
-    )?;
-    let status = peer.status();
-    let (seconds, nanoseconds) = status.last_handshake;
-    let mut timespec = [0; 16];
-    if let Some((s, ns)) = timespec.split_first_chunk_mut::<8>() {
-        *s = seconds.to_ne_bytes();
-        if let Some(ns) = ns.first_chunk_mut::<8>() {
-            *ns = u64::from(nanoseconds).to_ne_bytes();
-        }
-    }
-    m.put_bytes(peer_attr::LAST_HANDSHAKE_TIME, &timespec)?;
-    m.put_u16(
-        peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
-        status.persistent_keepalive,
-    )?;
-    m.put_u64(peer_attr::TX_BYTES, peer.tx_bytes.load(Relaxed))?;
-    m.put_u64(peer_attr::RX_BYTES, peer.rx_bytes.load(Relaxed))?;
-    m.put_u32(peer_attr::PROTOCOL_VERSION, PROTOCOL_VERSION)?;
-    if let Some(endpoint) = peer.endpoint() {
-        let (sockaddr, len) = endpoint.remote.to_sockaddr();
-        m.put_bytes(peer_attr::ENDPOINT, sockaddr.get(..len).unwrap_or_default())?;
-    }
-    Ok(())
-}
-
-fn put_prefix(m: &mut Message<'_>, prefix: &Prefix) -> Result {
-    let nest = m.nest(0)?;
-    let family = if prefix.is_v6() { AF_INET6 } else { AF_INET };
-    let (octets, len) = prefix.octets();
-    let result = m
-        .put_u8(allowedip_attr::CIDR_MASK, prefix.bits())
-        .and_then(|()| m.put_u16(allowedip_attr::FAMILY, family))
-        .and_then(|()| {
-            m.put_bytes(
-                allowedip_attr::IPADDR,
-                octets.get(..len).unwrap_or_default(),
-            )
-        });
-    match result {
-        Ok(()) => m.end(nest),
-        Err(_) => m.cancel(nest),
-    }
-    result
-}
-
 /// A peer as a request describes it, checked.
 struct PeerRequest<'a> {
     public_key: PublicKey,
@@ -380,12 +269,6 @@ impl<'a> PeerRequest<'a> {
             extack.set(c"the only protocol version is 1");
             return Err(EPFNOSUPPORT);
         }
-        let allowed_ips = attrs.get(peer_attr::ALLOWEDIPS);
-        if let Some(list) = &allowed_ips {
-            for entry in list.children() {
-                AllowedIpRequest::parse(&entry, extack)?;
-            }
-        }
         Ok(Self {
             public_key,
             preshared: key(peer_attr::PRESHARED_KEY),
@@ -399,12 +282,20 @@ impl<'a> PeerRequest<'a> {
             persistent_keepalive: attrs
                 .get(peer_attr::PERSISTENT_KEEPALIVE_INTERVAL)
                 .and_then(|a| a.u16()),
-            allowed_ips,
+            allowed_ips: attrs.get(peer_attr::ALLOWEDIPS),
         })
     }
 
+    /// Checks the allowed IPs.
+    fn check_allowed_ips(&self, extack: &Extack<'_>) -> Result {
+        for entry in self.allowed_ips.iter().flat_map(|list| list.children()) {
+            AllowedIpRequest::parse(&entry, extack)?;
+        }
+        Ok(())
+    }
+
     /// Applies the request. Only lack of memory can end it half-way.
-    fn apply(&self, device: &Shared<Device>, config: &mut Config) -> Result {
+    fn apply(&self, device: &Shared<Device>, config: &mut Config, extack: &Extack<'_>) -> Result {
         let (peer, is_new) = match device.find_peer(&self.public_key) {
             Some(peer) => (peer, false),
             None => {
@@ -439,7 +330,7 @@ impl<'a> PeerRequest<'a> {
             device.allowed_ips.remove_owner(&mut config.writer, &peer);
         }
         for entry in self.allowed_ips.iter().flat_map(|list| list.children()) {
-            let entry = AllowedIpRequest::parse(&entry, &Extack::none())?;
+            let entry = AllowedIpRequest::parse(&entry, extack)?;
             if entry.remove {
                 device
                     .allowed_ips
@@ -501,7 +392,84 @@ impl AllowedIpRequest {
     }
 }
 
+/// Checks the peers of a request before anything is applied.
+fn check_peers(
+    device: &Device,
+    peers: &Attr<'_>,
+    replace: bool,
+    private: Option<&[u8; 32]>,
+    extack: &Extack<'_>,
+) -> Result {
+    let mut position = 0usize;
+    for attr in peers.children() {
+        let peer = PeerRequest::parse(&attr, extack)?;
+        if peer.check_allowed_ips(&Extack::none()).is_err()
+            && !is_ignored(device, peers, position, &peer, replace, private)
+        {
+            return peer.check_allowed_ips(extack);
+        }
+        position = position.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Whether the allowed IPs of a peer in a request are of no interest, because the peer goes, does not
+/// come, or is ourselves. One configuration can be given to all members of a network, so it is no error.
+fn is_ignored(
+    device: &Device,
+    peers: &Attr<'_>,
+    position: usize,
+    peer: &PeerRequest<'_>,
+    replace: bool,
+    private: Option<&[u8; 32]>,
+) -> bool {
+    if peer.flags & PEER_REMOVE != 0 {
+        return true;
+    }
+    let is_own = match private {
+        Some(private) => {
+            Identity::new(*private).is_some_and(|keys| *keys.public() == peer.public_key)
+        }
+        None => device
+            .identity()
+            .is_some_and(|identity| *identity.keys.public() == peer.public_key),
+    };
+    if is_own {
+        return true;
+    }
+    if peer.flags & PEER_UPDATE_ONLY == 0 {
+        return false;
+    }
+    // Whether the peer is there when its turn comes: the same request may name it before.
+    let mut exists = !replace && device.find_peer(&peer.public_key).is_some();
+    for attr in peers.children().take(position) {
+        let Ok(earlier) = PeerRequest::parse(&attr, &Extack::none()) else {
+            continue;
+        };
+        if earlier.public_key != peer.public_key {
+            continue;
+        }
+        if earlier.flags & PEER_REMOVE != 0 {
+            exists = false;
+        } else if earlier.flags & PEER_UPDATE_ONLY == 0 {
+            exists = true;
+        }
+    }
+    !exists
+}
+
 fn set(request: &Request<'_>) -> Result {
+    apply(request).inspect_err(|e| {
+        request.extack().set_default(match *e {
+            e if e == ENOMEM => {
+                c"there is no memory for it, or the interface has as many peers as it can have"
+            }
+            _ => c"the request could not be carried out",
+        });
+    })
+}
+
+fn apply(request: &Request<'_>) -> Result {
     let extack = request.extack();
     let rtnl = Rtnl::lock();
     let device = &find(request, &rtnl)?;
@@ -517,31 +485,30 @@ fn set(request: &Request<'_>) -> Result {
             return Err(EPERM);
         }
     }
+    let flags = request
+        .attr(device_attr::FLAGS)
+        .and_then(|a| a.u32())
+        .unwrap_or(0);
+    let replace = flags & DEVICE_REPLACE_PEERS != 0;
+    let private = request.attr(device_attr::PRIVATE_KEY);
+    let private = private.as_ref().and_then(|a| a.array::<32>());
     let peers = request.attr(device_attr::PEERS);
     if let Some(peers) = &peers {
-        for peer in peers.children() {
-            PeerRequest::parse(&peer, &extack)?;
-        }
+        check_peers(device, peers, replace, private, &extack)?;
     }
 
     config.generation = config.generation.wrapping_add(1).max(1);
     Device::set_port_and_mark(device, config, &rtnl, port, mark).inspect_err(|_| {
         extack.set(c"the UDP port could not be bound");
     })?;
-    let flags = request
-        .attr(device_attr::FLAGS)
-        .and_then(|a| a.u32())
-        .unwrap_or(0);
-    if flags & DEVICE_REPLACE_PEERS != 0 {
+    if replace {
         device.remove_all_peers(config);
     }
-    if let Some(private) = request.attr(device_attr::PRIVATE_KEY) {
-        if let Some(private) = private.array::<32>() {
-            device.set_private_key(config, private)?;
-        }
+    if let Some(private) = private {
+        device.set_private_key(config, private)?;
     }
     for peer in peers.iter().flat_map(|peers| peers.children()) {
-        PeerRequest::parse(&peer, &Extack::none())?.apply(device, config)?;
+        PeerRequest::parse(&peer, &extack)?.apply(device, config, &extack)?;
     }
     Ok(())
 }

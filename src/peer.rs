@@ -33,6 +33,7 @@ use crate::crypto::{
     Handshake,
     Remote, //
 };
+use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
     now,
@@ -54,15 +55,20 @@ use crate::net::workqueue::{
     Task, //
 };
 use crate::new_bh_lock;
+use crate::protocol::session::REKEY_TIMEOUT;
 use crate::protocol::time::Instant;
 use crate::protocol::timers::{
     Event,
-    Timers, //
+    Timers,
+    KEYS_LIFETIME,
+    MAX_RETRIES,
+    REPLY_TIMEOUT, //
 };
 use crate::protocol::PublicKey;
 use crate::receive::Incoming;
 use crate::transmit::{
-    Outgoing,
+    FlowLanes,
+    OneWay,
     Staged, //
 };
 
@@ -93,11 +99,16 @@ pub(crate) struct TimerSide {
     closed: bool,
 }
 
+/// The number of the peer that was made last.
+static LAST_ID: Atomic<u64> = Atomic::new(0);
+
 /// A peer of a device.
 #[pin_data]
 pub(crate) struct Peer {
     /// The device that the peer belongs to.
     pub(crate) device: Shared<Device>,
+    /// The peer's number in debug messages.
+    pub(crate) id: u64,
     /// The peer's static public key, which is its name.
     pub(crate) public_key: PublicKey,
     /// Keys of mac1 and cookies in messages to the peer.
@@ -124,12 +135,14 @@ pub(crate) struct Peer {
     /// The allowed IPs that lead to the peer. Process context.
     #[pin]
     prefixes: Mutex<PrefixList<Peer>>,
-    /// Order of what is being sealed.
+    /// Order of what is being sealed, flow by flow.
     #[pin]
-    pub(crate) outgoing: Lane<Outgoing>,
+    pub(crate) outgoing: FlowLanes,
     /// Order of what is being opened.
     #[pin]
     pub(crate) incoming: Lane<Incoming>,
+    /// How much is sent that is not answered.
+    pub(crate) one_way: OneWay,
     /// Octets of WireGuard messages received and authenticated.
     pub(crate) rx_bytes: Atomic<u64>,
     /// Octets of WireGuard messages sent.
@@ -164,6 +177,7 @@ impl Peer {
         remote.set_preshared(preshared);
         Shared::pin_init(try_pin_init!(Self {
             device: device.clone(),
+            id: LAST_ID.fetch_add(1, Relaxed).wrapping_add(1),
             public_key: *public_key,
             cookie_keys: CookieKeys::new(public_key),
             handshake <- new_mutex!(
@@ -191,8 +205,9 @@ impl Peer {
             ),
             staged <- new_bh_lock!(Staged::new(), "peer.staged"),
             prefixes <- new_mutex!(PrefixList::new(), "peer.prefixes"),
-            outgoing <- Lane::new(),
+            outgoing <- FlowLanes::new(),
             incoming <- Lane::new(),
+            one_way: OneWay::new(),
             rx_bytes: Atomic::new(0),
             tx_bytes: Atomic::new(0),
             task <- Task::new(),
@@ -393,6 +408,7 @@ impl Peer {
         this.clear_handshake(true);
         this.keypairs.clear(&this.device.indices, true);
         Queue::cancel(this);
+        debug::peer_destroyed(&this.device, this);
     }
 }
 
@@ -416,9 +432,18 @@ impl Runnable for Peer {
         drop(side);
 
         if due.give_up {
+            debug::handshake_given_up(&this.device, this, MAX_RETRIES.saturating_add(2));
             this.purge_staged();
         }
+        if due.retries != 0 {
+            let (seconds, attempt) = (REKEY_TIMEOUT.as_secs(), due.retries.saturating_add(1));
+            debug::handshake_retried(&this.device, this, seconds, attempt);
+        }
+        if due.silence {
+            debug::stopped_hearing(&this.device, this, REPLY_TIMEOUT.as_secs());
+        }
         if due.zero_keys {
+            debug::zeroing_keys(&this.device, this, KEYS_LIFETIME.as_secs());
             this.clear_keys();
         }
         if due.clear_source {

@@ -2,21 +2,27 @@
 
 //! From the peer to the network stack.
 //!
-//! A datagram comes in at the socket. Handshake messages go to the handshake workers. The receiver
-//! index of transport data leads to a keypair and its peer; the message becomes an [`Incoming`] job:
-//! a worker opens it; when it is the job's turn its counter is checked against the replay window, the
-//! endpoint is noted, and the packet inside goes up the stack if cryptokey routing allows its source.
+//! A datagram, or a train of datagrams, comes in at the socket. Handshake messages go to the handshake
+//! workers. The receiver index of transport data leads to a keypair and its peer; the messages become one
+//! [`Incoming`] job: they are opened; when it is the job's turn their counters are checked against the
+//! replay window, the endpoint is noted, and the packets inside go up the stack if cryptokey routing
+//! allows their source. All this happens where the datagram comes in, or on other CPUs when this one has
+//! too much of it.
 
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
 
+use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
     now,
     Keypair, //
 };
-use crate::net::bh;
+use crate::net::bh::{
+    self,
+    BhGuard, //
+};
 use crate::net::endpoint::Endpoint;
 use crate::net::gro::{
     self,
@@ -29,7 +35,8 @@ use crate::net::netdev::{
 };
 use crate::net::pipeline::{
     Job,
-    Lane, //
+    Lane,
+    Ready, //
 };
 use crate::net::rcu::{
     self,
@@ -37,10 +44,15 @@ use crate::net::rcu::{
 };
 use crate::net::skb::{
     IpVersion,
+    LinearList,
     LinearSkb,
     Skb, //
 };
-use crate::net::udp::Receiver;
+use crate::net::train::Reader;
+use crate::net::udp::{
+    Receiver,
+    Sockets, //
+};
 use crate::peer::Peer;
 use crate::protocol::messages::{
     DataHeader,
@@ -51,7 +63,10 @@ use crate::protocol::messages::{
 };
 use crate::protocol::timers::Event;
 
-/// A message of transport data on its way through the workers.
+/// Room before a packet that was opened, for the headers of the next link or tunnel that it goes to.
+const INNER_HEADROOM: usize = 128;
+
+/// Messages of transport data that came in together, on their way up.
 pub(crate) struct Incoming {
     peer: Shared<Peer>,
     keypair: Shared<Keypair>,
@@ -61,63 +76,113 @@ pub(crate) struct Incoming {
 }
 
 enum State {
-    /// As it came: header, ciphertext and tag.
+    /// As they came: one message or a train of them, the first one for this receiver index.
     Sealed(Skb),
-    /// The plaintext, and the counter it was sealed with.
-    Open(LinearSkb, u64),
+    /// The plaintexts, tagged with the counters that they were sealed with; and what was not for this
+    /// receiver index, with the number of messages before it.
+    Open(LinearList, Option<(Skb, usize)>),
     /// Nothing left.
     Spent,
 }
 
 impl Receiver for Device {
-    /// Takes one datagram. Softirq.
-    fn receive(this: &Shared<Self>, skb: Skb) {
+    type Work<'a> = Ready<'a, Incoming>;
+
+    fn sockets(&self) -> &Sockets<Self> {
+        &self.sockets
+    }
+
+    fn receive(this: &Shared<Self>, skb: Skb) -> Option<Ready<'_, Incoming>> {
         let mut head = [0; DATA_HEADER_LEN];
         // No message is shorter than this head.
         if !skb.copy_bytes(0, &mut head) {
-            return;
+            return None;
         }
-        match Kind::of(&head, skb.len()) {
+        match Kind::of(&head, skb.first_message_len()) {
             Some(Kind::Data) => receive_data(this, skb, &head),
-            Some(_) => {
-                // Without good random numbers no answer could be computed.
-                if !libcrypto::random_ready() || !this.handshakes.push(this, skb) {
-                    let guard = rcu::read_lock();
-                    if let Some(dev) = this.dev.get(&guard) {
-                        dev.count(Stat::RxDropped, 1);
-                    }
-                }
+            _ if skb.stride() == 0 => {
+                receive_handshake(this, skb, &head);
+                None
             }
-            None => {}
+            _ => {
+                receive_apart(this, skb, 0);
+                None
+            }
         }
     }
 }
 
-/// Finds the keypair of a data message and queues the message for it.
-fn receive_data(device: &Shared<Device>, skb: Skb, head: &[u8; DATA_HEADER_LEN]) {
-    let header = DataHeader::read(head);
-    let guard = rcu::read_lock();
-    let Some(entry) = device.indices.get(&guard, header.receiver) else {
+/// Takes the messages of a train, but for the first `skip` of them, one by one: they are of several kinds,
+/// or for several receivers.
+fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
+    let Ok(messages) = skb.cut() else {
         return;
     };
-    let Some(keypair) = entry.keypair.load(&guard).and_then(|k| k.upgrade()) else {
+    for skb in messages.skip(skip) {
+        let mut head = [0; DATA_HEADER_LEN];
+        if !skb.copy_bytes(0, &mut head) {
+            continue;
+        }
+        match Kind::of(&head, skb.len()) {
+            Some(Kind::Data) => drop(receive_data(device, skb, &head)),
+            _ => receive_handshake(device, skb, &head),
+        }
+    }
+}
+
+/// Queues a handshake message for the workers.
+fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
+    if Kind::of(head, skb.len()).is_none() {
         return;
-    };
-    let Some(endpoint) = Endpoint::of_received(&skb) else {
-        return;
-    };
-    let job = Incoming {
-        peer: entry.peer.clone(),
-        keypair,
-        endpoint,
-        outer_ds: skb.outer_ds(),
-        state: State::Sealed(skb),
-    };
-    if device.workers.open.submit(job).is_err() {
+    }
+    let from = Endpoint::of_received(&skb);
+    // Without good random numbers no answer could be computed.
+    if !libcrypto::random_ready() || !device.handshakes.push(device, skb) {
+        if let Some(from) = &from {
+            debug::dropping_handshake(device, from);
+        }
+        let guard = rcu::read_lock();
         if let Some(dev) = device.dev.get(&guard) {
             dev.count(Stat::RxDropped, 1);
         }
     }
+}
+
+/// Finds the keypair of data messages.
+fn receive_data<'a>(
+    device: &'a Shared<Device>,
+    skb: Skb,
+    head: &[u8; DATA_HEADER_LEN],
+) -> Option<Ready<'a, Incoming>> {
+    let header = DataHeader::read(head);
+    let guard = rcu::read_lock();
+    let entry = device.indices.get(&guard, header.receiver)?;
+    let keypair = entry.keypair.load(&guard)?.upgrade()?;
+    let messages = skb.messages();
+    let job = Incoming {
+        peer: entry.peer.clone(),
+        keypair,
+        endpoint: Endpoint::of_received(&skb)?,
+        outer_ds: skb.outer_ds(),
+        state: State::Sealed(skb),
+    };
+    match device.workers.open.start(job) {
+        Ok(ready) => ready,
+        Err(_) => {
+            if let Some(dev) = device.dev.get(&guard) {
+                dev.count(Stat::RxDropped, messages);
+            }
+            None
+        }
+    }
+}
+
+/// Why a message of a train was not opened.
+enum Unopened {
+    /// It is another kind of message, or for another keypair.
+    NotOurs,
+    /// It is not authentic, comes too late, or there is no memory for it.
+    NotAuthentic,
 }
 
 /// Why a packet that was opened does not go up the stack.
@@ -131,30 +196,138 @@ enum Dishonest {
 }
 
 impl Incoming {
-    fn open(&self, skb: Skb) -> Option<(LinearSkb, u64)> {
-        if !self.keypair.may_receive(now()) {
-            return None;
+    /// Opens messages; those that are not authentic are dropped. The messages of a train from the first one
+    /// on that is not for this keypair come back, with the number of those before it.
+    fn open(&self, skb: Skb) -> (LinearList, Option<(Skb, usize)>) {
+        let mut opened = LinearList::new();
+        let alone = skb.stride() == 0;
+        if alone && !self.keypair.may_receive(now()) {
+            return (opened, None);
         }
-        let mut skb = skb.into_linear(0, 0).ok()?;
+        let skb = match skb.try_linear(0) {
+            Ok(packet) if alone => {
+                if let Some(packet) = self.open_in_place(packet) {
+                    opened.push_back(packet);
+                }
+                return (opened, None);
+            }
+            Ok(packet) => packet.into(),
+            Err(skb) => skb,
+        };
+        // The contents may belong to somebody else as well, so they stay as they are.
+        let stride = if alone { skb.len() } else { skb.stride() };
+        let bh = bh::disable();
+        let mut reader = Reader::new(&skb);
+        let mut offset = 0usize;
+        let mut before = 0usize;
+        let mut others = false;
+        while offset < skb.len() {
+            let len = skb.len().saturating_sub(offset).min(stride);
+            match self.open_copy(&mut reader, offset, len, &bh) {
+                Ok(packet) => opened.push_back(packet),
+                Err(Unopened::NotAuthentic) => {}
+                Err(Unopened::NotOurs) => {
+                    others = true;
+                    break;
+                }
+            }
+            offset = offset.saturating_add(stride);
+            before = before.saturating_add(1);
+        }
+        drop(reader);
+        if others {
+            return (opened, Some((skb, before)));
+        }
+        skb.consume();
+        (opened, None)
+    }
+
+    /// Opens the message that is all of `skb`.
+    fn open_in_place(&self, mut skb: LinearSkb) -> Option<LinearSkb> {
         let header = DataHeader::read(skb.data().first_chunk()?);
         skb.pull(DATA_HEADER_LEN)?;
-        if !self
-            .keypair
-            .session
-            .open_in_place(header.counter, skb.data_mut())
-        {
+        let session = &self.keypair.session;
+        if !session.open_in_place(header.counter, skb.data_mut()) {
             return None;
         }
         let len = skb.data().len().checked_sub(TAG_LEN)?;
         skb.trim(len);
-        Some((skb, header.counter))
+        skb.forget_origin();
+        skb.set_tag(header.counter);
+        Some(skb)
     }
 
-    /// What an authentic message sets in motion, and the packet inside, if any.
-    fn deliver(&self, mut skb: LinearSkb, gro: &mut Gro) {
+    /// Opens the message of `len` octets at `offset` into a packet of its own.
+    fn open_copy(
+        &self,
+        reader: &mut Reader<'_>,
+        offset: usize,
+        len: usize,
+        bh: &BhGuard,
+    ) -> Result<LinearSkb, Unopened> {
+        let sealed_len = len
+            .checked_sub(DATA_HEADER_LEN)
+            .ok_or(Unopened::NotOurs)?;
+        let plain_len = sealed_len.checked_sub(TAG_LEN).ok_or(Unopened::NotOurs)?;
+        let buffers = &self.peer.device.workers.buffers;
+        let mut packet = LinearSkb::from_pool(buffers, INNER_HEADROOM, sealed_len, bh)
+            .or_else(|_| LinearSkb::with_len(INNER_HEADROOM, sealed_len))
+            .map_err(|_| Unopened::NotAuthentic)?;
+        let session = &self.keypair.session;
+        let whole = reader.packet();
+        let (counter, authentic) = match reader
+            .piece(offset, len)
+            .and_then(|message| message.split_first_chunk::<DATA_HEADER_LEN>())
+        {
+            Some((head, sealed)) => {
+                let counter = self.counter_of(head, len)?;
+                let to = packet.data_mut().get_mut(..plain_len);
+                (
+                    counter,
+                    to.is_some_and(|to| session.open(counter, to, sealed)),
+                )
+            }
+            // It lies across two pieces of memory.
+            None => {
+                let mut head = [0; DATA_HEADER_LEN];
+                let sealed = offset.saturating_add(DATA_HEADER_LEN);
+                let there = whole.copy_bytes(offset, &mut head)
+                    && whole.copy_bytes(sealed, packet.data_mut());
+                let counter = self.counter_of(&head, len)?;
+                (
+                    counter,
+                    there && session.open_in_place(counter, packet.data_mut()),
+                )
+            }
+        };
+        if !authentic {
+            return Err(Unopened::NotAuthentic);
+        }
+        packet.trim(plain_len);
+        packet.set_tag(counter);
+        Ok(packet)
+    }
+
+    /// The counter of a message, if it is transport data for this keypair and that may still be used.
+    fn counter_of(&self, head: &[u8; DATA_HEADER_LEN], len: usize) -> Result<u64, Unopened> {
+        let header = DataHeader::read(head);
+        if Kind::of(head, len) != Some(Kind::Data)
+            || header.receiver != self.keypair.session.local_index()
+        {
+            return Err(Unopened::NotOurs);
+        }
+        if !self.keypair.may_receive(now()) {
+            return Err(Unopened::NotAuthentic);
+        }
+        Ok(header.counter)
+    }
+
+    /// What authentic messages set in motion, and the packets inside, if any.
+    fn deliver(&self, packets: LinearList, gro: &mut Gro) {
         let peer = &self.peer;
         let device = &peer.device;
         peer.set_endpoint(self.endpoint);
+        peer.one_way.answered();
         if peer.keypairs.confirm(&device.indices, &self.keypair) {
             Peer::events(peer, &[Event::HandshakeComplete]);
             peer.handshake_completed();
@@ -166,48 +339,108 @@ impl Incoming {
         let Some(dev) = device.dev.get(&guard) else {
             return;
         };
-        let len = skb.data().len();
-        let message_len = len.saturating_add(DATA_OVERHEAD);
-        if len == 0 {
-            Peer::events(peer, &[Event::AuthenticatedReceived, Event::Traversal]);
-            peer.count_rx(message_len);
-            dev.rx_stats(message_len);
-            return;
-        }
-        Peer::events(
-            peer,
-            &[
-                Event::AuthenticatedReceived,
-                Event::Traversal,
-                Event::DataReceived,
-            ],
-        );
-        match self.admit(&mut skb, dev, &guard) {
-            Ok(()) => {
-                peer.count_rx(message_len);
-                dev.rx_stats(message_len);
-                gro.receive(skb);
-            }
-            Err(why) => {
-                dev.count(Stat::RxErrors, 1);
-                dev.count(
+        let mut admission = Admission::new(self, dev, &guard);
+        let mut data = false;
+        let mut octets = 0usize;
+        let mut unmerged = None;
+        for mut packet in packets {
+            let len = packet.data().len();
+            let message_len = len.saturating_add(DATA_OVERHEAD);
+            data |= len != 0;
+            let admitted = if len == 0 {
+                debug::receiving_keepalive(device, peer);
+                Ok(())
+            } else {
+                admission.check(&mut packet)
+            };
+            match admitted {
+                Ok(()) => {
+                    octets = octets.saturating_add(message_len);
+                    dev.rx_stats(message_len);
+                    if len != 0 {
+                        pass_up(packet, gro, &mut unmerged);
+                    }
+                }
+                Err(why) => {
                     match why {
-                        Dishonest::Size => Stat::RxLengthErrors,
-                        Dishonest::Type | Dishonest::Source => Stat::RxFrameErrors,
-                    },
-                    1,
-                );
+                        Dishonest::Type => debug::neither_v4_nor_v6(device, peer),
+                        Dishonest::Size => debug::incorrect_size(device, peer),
+                        Dishonest::Source => debug::unallowed_source(device, &packet, peer),
+                    }
+                    dev.count(Stat::RxErrors, 1);
+                    dev.count(
+                        match why {
+                            Dishonest::Size => Stat::RxLengthErrors,
+                            Dishonest::Type | Dishonest::Source => Stat::RxFrameErrors,
+                        },
+                        1,
+                    );
+                }
             }
+        }
+        peer.count_rx(octets);
+        let events = [
+            Event::AuthenticatedReceived,
+            Event::Traversal,
+            Event::DataReceived,
+        ];
+        let events = if data { &events[..] } else { &events[..2] };
+        Peer::events(peer, events);
+    }
+}
+
+/// Gives a packet to the stack, merged with others where that can be. `unmerged` is the UDP flow of the
+/// last packet that there was nothing to merge with; most applications want their datagrams one by one,
+/// and looking for others in vain costs as much as receiving.
+fn pass_up(packet: LinearSkb, gro: &mut Gro, unmerged: &mut Option<[u8; 13]>) {
+    let flow = udp_flow(packet.data());
+    if flow.is_some() && flow == *unmerged {
+        gro.receive_alone(packet);
+    } else if !gro.receive(packet) {
+        *unmerged = flow;
+    }
+}
+
+/// Addresses and ports of a UDP packet over IPv4 that is no fragment.
+fn udp_flow(packet: &[u8]) -> Option<[u8; 13]> {
+    const UDP: u8 = 17;
+    let head: &[u8; 24] = packet.first_chunk()?;
+    let [0x45, tos, _, _, _, _, f0, f1, _, UDP, _, _, a, b, c, d, e, f, g, h, i, j, k, l] = *head
+    else {
+        return None;
+    };
+    let whole = u16::from_be_bytes([f0, f1]) & 0x3fff == 0;
+    whole.then_some([a, b, c, d, e, f, g, h, i, j, k, l, tos])
+}
+
+/// Which packets inside may go up the stack. Remembers the last answer: packets of one train mostly have
+/// one source.
+struct Admission<'a> {
+    incoming: &'a Incoming,
+    dev: &'a NetDevice,
+    guard: &'a rcu::Guard,
+    last: Option<(IpAddress, bool)>,
+}
+
+/// A source address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IpAddress {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl<'a> Admission<'a> {
+    fn new(incoming: &'a Incoming, dev: &'a NetDevice, guard: &'a rcu::Guard) -> Self {
+        Self {
+            incoming,
+            dev,
+            guard,
+            last: None,
         }
     }
 
-    /// Checks the packet's shape and source, takes the padding off, and makes it one of `dev`'s.
-    fn admit(
-        &self,
-        skb: &mut LinearSkb,
-        dev: &NetDevice,
-        guard: &rcu::Guard,
-    ) -> Result<(), Dishonest> {
+    /// Checks the packet's shape and source, takes the padding off, and makes it one of the device's.
+    fn check(&mut self, skb: &mut LinearSkb) -> Result<(), Dishonest> {
         let (version, len) = ip_version_and_length(skb.data()).ok_or(Dishonest::Type)?;
         let shortest = match version {
             IpVersion::V4 => 20,
@@ -216,23 +449,34 @@ impl Incoming {
         if len < shortest || len > skb.data().len() {
             return Err(Dishonest::Size);
         }
-        skb.prepare_inner(dev, version);
-        skb.ecn_decapsulate(self.outer_ds);
+        skb.prepare_inner(self.dev, version);
+        skb.ecn_decapsulate(self.incoming.outer_ds);
         skb.trim(len);
-
-        let allowed = &self.peer.device.allowed_ips;
-        let owner = match version {
-            IpVersion::V4 => skb
-                .ipv4_source()
-                .and_then(|from| allowed.lookup_v4(guard, from)),
-            IpVersion::V6 => skb
-                .ipv6_source()
-                .and_then(|from| allowed.lookup_v6(guard, &from)),
+        let source = match version {
+            IpVersion::V4 => skb.ipv4_source().map(IpAddress::V4),
+            IpVersion::V6 => skb.ipv6_source().map(IpAddress::V6),
         };
-        match owner {
-            Some(owner) if core::ptr::eq(&*owner, &*self.peer) => Ok(()),
+        match source {
+            Some(source) if self.is_allowed(source) => Ok(()),
             _ => Err(Dishonest::Source),
         }
+    }
+
+    fn is_allowed(&mut self, source: IpAddress) -> bool {
+        if let Some((last, allowed)) = self.last {
+            if last == source {
+                return allowed;
+            }
+        }
+        let peer = &self.incoming.peer;
+        let table = &peer.device.allowed_ips;
+        let owner = match source {
+            IpAddress::V4(from) => table.lookup_v4(self.guard, from),
+            IpAddress::V6(from) => table.lookup_v6(self.guard, &from),
+        };
+        let allowed = owner.is_some_and(|owner| core::ptr::eq(&*owner, &**peer));
+        self.last = Some((source, allowed));
+        allowed
     }
 }
 
@@ -288,17 +532,25 @@ impl Job for Incoming {
 
     fn process(&mut self) {
         if let State::Sealed(skb) = core::mem::replace(&mut self.state, State::Spent) {
-            if let Some((skb, counter)) = self.open(skb) {
-                self.state = State::Open(skb, counter);
-            }
+            let (opened, others) = self.open(skb);
+            self.state = State::Open(opened, others);
         }
     }
 
     fn complete(&mut self, gro: &mut Gro) {
-        if let State::Open(skb, counter) = core::mem::replace(&mut self.state, State::Spent) {
-            if self.keypair.accept_counter(counter) {
-                self.deliver(skb, gro);
-            }
+        let State::Open(packets, others) = core::mem::replace(&mut self.state, State::Spent)
+        else {
+            return;
+        };
+        let (packets, refused) = self.keypair.accept_counters(packets);
+        if let Some(counter) = refused {
+            debug::invalid_nonce(&self.peer.device, counter, &self.keypair);
+        }
+        if !packets.is_empty() {
+            self.deliver(packets, gro);
+        }
+        if let Some((skb, skip)) = others {
+            receive_apart(&self.peer.device, skb, skip);
         }
     }
 }

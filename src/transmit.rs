@@ -3,20 +3,30 @@
 //! From the network stack to the peer.
 //!
 //! A packet goes in at [`xmit`]; cryptokey routing finds the peer. If the peer has a keypair, the
-//! packet, which may be a GSO packet of up to 64 KiB, becomes one [`Outgoing`] job: a worker cuts it
-//! into packets of the path's size, takes as many counters, and seals them; when it is the job's turn
-//! the messages go to the socket. If there is no keypair, the packet is staged and a handshake begins.
+//! packet, which may be a GSO packet of up to 64 KiB, becomes one [`Outgoing`] job: it is cut into packets
+//! of the path's size, takes as many counters, and each is sealed into its place in a train of messages;
+//! when it is the job's turn the train goes to the socket, through routing, netfilter and queues as one
+//! packet. All this happens where the packet comes in, or on other CPUs when this one has too much of it.
+//! If there is no keypair, the packet is staged and a handshake begins.
 
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
-use kernel::sync::atomic::Relaxed;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 
+use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
     now,
     Keypair, //
 };
+use crate::net::bh;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
+use crate::net::gso::Segments;
 use crate::net::icmp;
 use crate::net::netdev::{
     NetDevice,
@@ -34,7 +44,12 @@ use crate::net::skb::{
     IpVersion,
     LinearSkb,
     Skb,
-    SkbList, //
+    SkbList,
+    TUNNEL_HEADROOM, //
+};
+use crate::net::train::{
+    self,
+    Train, //
 };
 use crate::peer::Peer;
 use crate::protocol::messages::{
@@ -48,8 +63,11 @@ use crate::protocol::timers::Event;
 /// Packets that wait for a keypair, at most this many per peer; the oldest go first.
 const MAX_STAGED: usize = 128;
 
+/// Single packets that are collected into one job.
+const MAX_COLLECTED: usize = 128;
+
 /// Room before a message: the outer IPv6 and UDP headers, the link layer's, and our own.
-pub(crate) const HEADROOM: usize = crate::net::skb::TUNNEL_HEADROOM + DATA_HEADER_LEN;
+pub(crate) const HEADROOM: usize = TUNNEL_HEADROOM + DATA_HEADER_LEN;
 
 /// The packets of a peer that wait for a keypair.
 pub(crate) struct Staged {
@@ -90,17 +108,118 @@ impl Staged {
     }
 }
 
-/// A packet for one peer on its way through the workers.
+/// How many single packets a peer was sent since it last answered.
+///
+/// A sender that waits for answers wants each packet to leave at once. One that sends packet after packet
+/// without waiting gains more from their leaving together, in trains.
+pub(crate) struct OneWay {
+    /// Packets since the last answer, or the last pause.
+    count: Atomic<u32>,
+    /// Nanoseconds of [`now`] when the last one was sent.
+    last: Atomic<u64>,
+}
+
+impl OneWay {
+    /// So many packets are let go one by one.
+    const PATIENCE: u32 = 32;
+    /// After a pause of so many nanoseconds the count begins anew.
+    const PAUSE: u64 = 10_000_000;
+
+    /// Nothing was sent.
+    pub(crate) const fn new() -> Self {
+        Self {
+            count: Atomic::new(0),
+            last: Atomic::new(0),
+        }
+    }
+
+    /// A packet is sent. `true` if it had better be collected with others.
+    fn sent(&self) -> bool {
+        let now = now().as_nanos();
+        let pause = now.saturating_sub(self.last.load(Relaxed));
+        if pause != 0 {
+            self.last.store(now, Relaxed);
+        }
+        let count = if pause > Self::PAUSE {
+            1
+        } else {
+            self.count.load(Relaxed).saturating_add(1)
+        };
+        self.count.store(count, Relaxed);
+        count > Self::PATIENCE
+    }
+
+    /// The peer has sent something.
+    pub(crate) fn answered(&self) {
+        if self.count.load(Relaxed) != 0 {
+            self.count.store(0, Relaxed);
+        }
+    }
+}
+
+/// The lanes of a peer: packets of one flow keep their order, and one flow does not wait for another.
+/// The counters of their messages do not come in order then, but lie within the replay window.
+#[pin_data]
+pub(crate) struct FlowLanes {
+    #[pin]
+    first: Lane<Outgoing>,
+    #[pin]
+    second: Lane<Outgoing>,
+    #[pin]
+    third: Lane<Outgoing>,
+    #[pin]
+    fourth: Lane<Outgoing>,
+    #[pin]
+    fifth: Lane<Outgoing>,
+    #[pin]
+    sixth: Lane<Outgoing>,
+    #[pin]
+    seventh: Lane<Outgoing>,
+    #[pin]
+    eighth: Lane<Outgoing>,
+}
+
+impl FlowLanes {
+    /// Empty lanes.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            first <- Lane::new(),
+            second <- Lane::new(),
+            third <- Lane::new(),
+            fourth <- Lane::new(),
+            fifth <- Lane::new(),
+            sixth <- Lane::new(),
+            seventh <- Lane::new(),
+            eighth <- Lane::new(),
+        })
+    }
+
+    fn of(&self, flow: u32) -> &Lane<Outgoing> {
+        match flow % 8 {
+            0 => &self.first,
+            1 => &self.second,
+            2 => &self.third,
+            3 => &self.fourth,
+            4 => &self.fifth,
+            5 => &self.sixth,
+            6 => &self.seventh,
+            _ => &self.eighth,
+        }
+    }
+}
+
+/// Packets for one peer on their way to the socket: a GSO packet, or single ones of one flow.
 pub(crate) struct Outgoing {
     peer: Shared<Peer>,
     keypair: Shared<Keypair>,
+    flow: u32,
     state: State,
 }
 
 enum State {
-    /// As the stack handed it over, with the path's MTU.
-    Plain(Skb),
-    /// Sealed messages in order.
+    /// As the stack handed them over, with the path's MTU.
+    Plain(SkbList),
+    /// Sealed messages and trains of them, in order.
     Sealed(SkbList),
     /// Nothing left to send.
     Spent,
@@ -124,20 +243,27 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
             .ipv6_destination()
             .and_then(|to| device.allowed_ips.lookup_v6(&guard, &to)),
         None => {
+            debug::not_ip(device);
             dev.count(Stat::TxErrors, 1);
             return Err(EPROTONOSUPPORT);
         }
     };
     let result = match peer.and_then(|peer| peer.upgrade()) {
-        None => Err(ENOKEY),
-        Some(peer) if !peer.has_endpoint() => Err(EDESTADDRREQ),
+        None => {
+            debug::no_peer(device, &skb);
+            Err(ENOKEY)
+        }
+        Some(peer) if !peer.has_endpoint() => {
+            debug::no_endpoint(device, &peer);
+            Err(EDESTADDRREQ)
+        }
         Some(peer) => Ok(peer),
     };
     match result {
         Ok(peer) => {
             // The padding may not make a message longer than the path takes.
             let mtu = skb.dst_mtu().unwrap_or(dev.mtu());
-            skb.set_tag(mtu);
+            skb.set_tag(Plan::new(&skb, mtu).into());
             skb.drop_dst();
             send(&peer, skb);
             Ok(())
@@ -152,9 +278,42 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
 
 /// Sends one packet to `peer`, or stages it until there is a keypair. Any context.
 fn send(peer: &Shared<Peer>, skb: Skb) {
+    let keypair = {
+        // Who sends what is staged holds the lock until all of it has its place in the order.
+        let staged = peer.staged.lock();
+        if staged.packets.is_empty() {
+            usable_keypair(peer)
+        } else {
+            None
+        }
+    };
+    if let Some(keypair) = keypair {
+        let collect = skb.stride() == 0 && peer.one_way.sent();
+        let job = Outgoing::new(peer, keypair, skb);
+        let workers = &peer.device.workers;
+        let started = if collect {
+            workers.collect.collect(job).map(|()| None)
+        } else {
+            workers.seal.start(job)
+        };
+        match started {
+            Ok(Some(ready)) => ready.run(),
+            Ok(None) => {}
+            Err(job) => job.refused(),
+        }
+        return;
+    }
     let dropped = peer.staged.lock().push(skb);
     peer.device.count_tx_dropped(dropped);
     send_staged(peer);
+}
+
+/// The keypair to send with, if it may still be used.
+fn usable_keypair(peer: &Peer) -> Option<Shared<Keypair>> {
+    peer.keypairs
+        .current()
+        .get()
+        .filter(|keypair| keypair.may_send(now()))
 }
 
 /// Sends what is staged if there is a keypair for it; asks for a handshake otherwise. Any context.
@@ -163,12 +322,7 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
     if staged.packets.is_empty() {
         return;
     }
-    let keypair = peer
-        .keypairs
-        .current()
-        .get()
-        .filter(|keypair| keypair.may_send(now()));
-    let Some(keypair) = keypair else {
+    let Some(keypair) = usable_keypair(peer) else {
         // Their sockets need not wait for a handshake that may never complete.
         staged.packets.orphan();
         drop(staged);
@@ -176,19 +330,12 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
         return;
     };
     // Submitted under the lock, so that two senders cannot swap what they took.
-    let mut refused = 0usize;
     while let Some(skb) = staged.packets.pop_front() {
-        let job = Outgoing {
-            peer: peer.clone(),
-            keypair: keypair.clone(),
-            state: State::Plain(skb),
-        };
-        if peer.device.workers.seal.submit(job).is_err() {
-            refused = refused.saturating_add(1);
+        let job = Outgoing::new(peer, keypair.clone(), skb);
+        if let Err(job) = peer.device.workers.seal.collect(job) {
+            job.refused();
         }
     }
-    drop(staged);
-    peer.device.count_tx_dropped(refused);
 }
 
 /// Sends an empty message, or what is staged if there is something. Any context.
@@ -197,7 +344,10 @@ pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
         let Ok(skb) = LinearSkb::alloc(HEADROOM, TAG_LEN) else {
             return;
         };
-        peer.staged.lock().push(skb.into());
+        let mut skb = Skb::from(skb);
+        skb.set_tag(0);
+        peer.staged.lock().push(skb);
+        debug::sending_keepalive(&peer.device, peer);
     }
     send_staged(peer);
 }
@@ -214,30 +364,205 @@ fn outer_ds(inner: u8) -> u8 {
 }
 
 impl Outgoing {
-    /// Cuts, counts and seals.
-    fn seal(&self, skb: Skb) -> Result<SkbList> {
-        let mtu = skb.tag();
+    fn new(peer: &Shared<Peer>, keypair: Shared<Keypair>, mut skb: Skb) -> Self {
+        Self {
+            // The inner flow hash stays with the message, so that the outer path sees flows.
+            flow: skb.flow(),
+            peer: peer.clone(),
+            keypair,
+            state: State::Plain(SkbList::of(skb)),
+        }
+    }
+
+    /// Counts the packet, for which there was no room.
+    fn refused(self) {
+        if let State::Plain(packets) = &self.state {
+            let count = packets
+                .iter()
+                .fold(0, |sum: usize, skb| sum.saturating_add(skb.messages()));
+            self.peer.device.count_tx_dropped(count);
+        }
+    }
+
+    /// Cuts, counts and seals. What cannot be sealed is counted.
+    fn seal(&self, mut packets: SkbList) -> SkbList {
+        let mut sealed = SkbList::new();
+        if packets.len() > 1 {
+            packets = self.seal_together(packets, &mut sealed);
+        }
+        for skb in packets {
+            let count = skb.messages();
+            let plan = Plan::of(&skb);
+            let result = match Segments::of(skb) {
+                Ok(segments) => self.seal_trains(segments, plan),
+                Err(skb) => self.seal_packets(skb, plan),
+            };
+            match result {
+                Ok(messages) => sealed.append(messages),
+                Err(_) => self.peer.device.count_tx_dropped(count),
+            }
+        }
+        sealed
+    }
+
+    /// Seals single packets into trains, as far as there are runs of the same length; returns the others.
+    fn seal_together(&self, mut packets: SkbList, sealed: &mut SkbList) -> SkbList {
+        let buffers = &self.peer.device.workers.buffers;
+        let bh = bh::disable();
+        while let Some((len, plan)) = packets.front().map(|skb| (skb.len(), Plan::of(&skb))) {
+            let len = plan.message_len(len);
+            let run = packets
+                .iter()
+                .take(train::capacity(len))
+                .take_while(|skb| plan.message_len(skb.len()) == len && Plan::of(skb) == plan)
+                .count();
+            // The last of a train may be shorter.
+            if run < 2 {
+                break;
+            }
+            let Ok(counter) = self.reserve(run) else {
+                break;
+            };
+            let Ok(mut train) = Train::new(buffers, TUNNEL_HEADROOM, len, run) else {
+                break;
+            };
+            let mut counter = counter;
+            let mut model = None;
+            for _ in 0..run {
+                let Some(skb) = packets.pop_front() else {
+                    break;
+                };
+                let added = train.add(len, &bh, |to| self.seal_into(skb, counter, to));
+                counter = counter.wrapping_add(1);
+                match added {
+                    Ok(skb) if model.is_none() => model = Some(skb),
+                    Ok(skb) => skb.consume(),
+                    Err(_) => self.peer.device.count_tx_dropped(1),
+                }
+            }
+            if let Some(model) = model {
+                if let Ok(mut skb) = train.finish(&model) {
+                    skb.set_tag(u64::from(plan.ds));
+                    sealed.push_back(skb);
+                }
+                model.consume();
+            }
+        }
+        packets
+    }
+
+    /// Seals a single packet into `to`, which has the length of the message. Gives the packet back.
+    fn seal_into(&self, skb: Skb, counter: u64, to: &mut [u8]) -> Result<Skb> {
+        let session = &self.keypair.session;
+        let (header, body) = to.split_first_chunk_mut().ok_or(EINVAL)?;
+        *header = session.header(counter);
+        let end = body.len().checked_sub(TAG_LEN).ok_or(EINVAL)?;
+        let padding = end.checked_sub(skb.len()).ok_or(EINVAL)?;
+        let (sealed, skb) = match skb.try_linear(padding) {
+            Ok(mut packet) => {
+                packet.finish_checksum()?;
+                if padding != 0 {
+                    packet.put_zeros(padding)?;
+                }
+                let sealed = session.seal(counter, body, packet.data());
+                (sealed, packet.into())
+            }
+            Err(skb) => {
+                let (packet, padding) = body
+                    .get_mut(..end)
+                    .and_then(|body| body.split_at_mut_checked(skb.len()))
+                    .ok_or(EINVAL)?;
+                skb.copy_with_checksum(packet);
+                padding.fill(0);
+                (session.seal_in_place(counter, body), skb)
+            }
+        };
+        sealed.then_some(skb).ok_or(EINVAL)
+    }
+
+    /// Seals the packets that `skb` stands for into messages of their own.
+    fn seal_packets(&self, skb: Skb, plan: Plan) -> Result<SkbList> {
         let mut messages = SkbList::new();
         let packets = skb.segment()?;
-        let mut counter = self
-            .keypair
-            .reserve(packets.len() as u64)
-            .ok_or(EKEYEXPIRED)?;
+        let mut counter = self.reserve(packets.len())?;
         for packet in packets {
-            messages.push_back(self.seal_one(packet, mtu, counter)?);
+            messages.push_back(self.seal_one(packet, plan, counter)?);
             counter = counter.wrapping_add(1);
         }
         Ok(messages)
     }
 
+    fn reserve(&self, count: usize) -> Result<u64> {
+        self.keypair.reserve(count as u64).ok_or(EKEYEXPIRED)
+    }
+
+    /// Seals the packets that a GSO packet stands for into trains of messages.
+    fn seal_trains(&self, mut segments: Segments, plan: Plan) -> Result<SkbList> {
+        let message_len = plan.message_len(segments.next_len().ok_or(EINVAL)?);
+        let total = segments.count();
+        let capacity = train::capacity(message_len);
+        if capacity < 2 || total < 2 {
+            return self.seal_packets(segments.into_packet(), plan);
+        }
+        let counter = self.reserve(total)?;
+        let mut sealer = Sealer {
+            keypair: &self.keypair,
+            counter,
+            plan,
+        };
+        // Rather two trains of the same length than a long one and a short one.
+        let trains = train::pieces(total, capacity);
+        let planned = train::pieces(total, trains);
+        let mut messages = SkbList::new();
+        while segments.next_len().is_some() {
+            let built = self.seal_train(&mut segments, &mut sealer, message_len, planned);
+            // Without memory for a train there may be some for one message.
+            let built = built.or_else(|_| sealer.seal_alone(&mut segments));
+            match built {
+                Ok(mut skb) => {
+                    skb.set_tag(u64::from(plan.ds));
+                    messages.push_back(skb);
+                }
+                Err(_) => {
+                    self.peer.device.count_tx_dropped(segments.count());
+                    break;
+                }
+            }
+        }
+        segments.into_packet().consume();
+        Ok(messages)
+    }
+
+    /// One train of up to `planned` messages; shorter if memory is.
+    fn seal_train(
+        &self,
+        segments: &mut Segments,
+        sealer: &mut Sealer<'_>,
+        message_len: usize,
+        planned: usize,
+    ) -> Result<Skb> {
+        let bh = bh::disable();
+        let buffers = &self.peer.device.workers.buffers;
+        let mut train = Train::new(buffers, TUNNEL_HEADROOM, message_len, planned)?;
+        for _ in 0..planned {
+            let Some(len) = sealer.next_len(segments) else {
+                break;
+            };
+            if train
+                .add(len, &bh, |to| sealer.seal_next(segments, to))
+                .is_err()
+            {
+                break;
+            }
+        }
+        train.finish(segments.packet())
+    }
+
     /// Turns one packet into one message.
-    fn seal_one(&self, mut packet: Skb, mtu: u32, counter: u64) -> Result<Skb> {
-        // The inner flow hash stays with the message, so that the outer path sees flows.
-        packet.ensure_hash();
+    fn seal_one(&self, mut packet: Skb, plan: Plan, counter: u64) -> Result<Skb> {
         packet.finish_checksum()?;
-        let ds = packet.inner_ds().map_or(0, outer_ds);
         let len = packet.len();
-        let padding = padded_len(len, mtu as usize).saturating_sub(len);
+        let padding = padded_len(len, plan.mtu as usize).saturating_sub(len);
         let tail = padding.saturating_add(TAG_LEN);
         let mut packet = packet.into_linear(HEADROOM, tail)?;
         packet.put_zeros(tail)?;
@@ -251,7 +576,7 @@ impl Outgoing {
         }
         packet.prepare_outer();
         let mut message = Skb::from(packet);
-        message.set_tag(u32::from(ds));
+        message.set_tag(u64::from(plan.ds));
         Ok(message)
     }
 
@@ -269,15 +594,18 @@ impl Outgoing {
         let mut data_sent = false;
         for message in messages {
             let len = message.len();
+            let count = message.messages();
             let ds = message.tag() as u8;
             let sent =
                 peer.device
                     .sockets
                     .send(message, &mut endpoint, Some(&peer.route), mark, ds);
-            if sent.is_ok() {
+            if let Err(e) = sent {
+                debug::no_route(&peer.device, &before, e);
+            } else {
                 peer.tx_bytes.add(len as u64, Relaxed);
                 if let Some(dev) = peer.device.dev.get(&guard) {
-                    dev.tx_stats(1, len);
+                    dev.tx_stats(count as u32, len);
                 }
                 data_sent |= len != DATA_OVERHEAD;
             }
@@ -290,6 +618,83 @@ impl Outgoing {
             Peer::events(peer, &[Event::DataSent]);
         }
         keep_key_fresh(peer);
+    }
+}
+
+/// What a packet becomes when it is sealed; kept as the packet's tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    /// The path's MTU: padding may not make a message longer than that.
+    mtu: u32,
+    /// The DS field of the outer IP packet.
+    ds: u8,
+}
+
+impl Plan {
+    fn new(skb: &Skb, mtu: u32) -> Self {
+        Self {
+            mtu,
+            ds: skb.inner_ds().map_or(0, outer_ds),
+        }
+    }
+
+    fn of(skb: &Skb) -> Self {
+        let tag = skb.tag();
+        Self {
+            mtu: tag as u32,
+            ds: (tag >> 32) as u8,
+        }
+    }
+
+    /// Octets of the message that a packet of `len` octets becomes.
+    fn message_len(&self, len: usize) -> usize {
+        padded_len(len, self.mtu as usize).saturating_add(DATA_OVERHEAD)
+    }
+}
+
+impl From<Plan> for u64 {
+    fn from(plan: Plan) -> u64 {
+        u64::from(plan.ds) << 32 | u64::from(plan.mtu)
+    }
+}
+
+/// Seals one packet after the other, with ascending counters.
+struct Sealer<'a> {
+    keypair: &'a Keypair,
+    counter: u64,
+    plan: Plan,
+}
+
+impl Sealer<'_> {
+    /// Octets of the next message.
+    fn next_len(&self, segments: &Segments) -> Option<usize> {
+        Some(self.plan.message_len(segments.next_len()?))
+    }
+
+    /// Seals the next packet into `to`, which has the length of the message.
+    fn seal_next(&mut self, segments: &mut Segments, to: &mut [u8]) -> Result {
+        let len = segments.next_len().ok_or(EINVAL)?;
+        let (header, body) = to.split_first_chunk_mut().ok_or(EINVAL)?;
+        let session = &self.keypair.session;
+        *header = session.header(self.counter);
+        if !segments.write_next(body) {
+            return Err(EINVAL);
+        }
+        let end = body.len().saturating_sub(TAG_LEN);
+        body.get_mut(len..end).ok_or(EINVAL)?.fill(0);
+        if !session.seal_in_place(self.counter, body) {
+            return Err(EINVAL);
+        }
+        self.counter = self.counter.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Seals the next packet into a message of its own.
+    fn seal_alone(&mut self, segments: &mut Segments) -> Result<Skb> {
+        let len = self.next_len(segments).ok_or(EINVAL)?;
+        let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, len)?;
+        self.seal_next(segments, skb.extend(len)?)?;
+        Ok(skb.into_message(segments.packet()))
     }
 }
 
@@ -315,28 +720,43 @@ impl Job for Outgoing {
     }
 
     fn lane(&self) -> &Lane<Self> {
-        &self.peer.outgoing
+        self.peer.outgoing.of(self.flow)
     }
 
     fn cost(&self) -> usize {
         match &self.state {
-            State::Plain(skb) => skb.truesize(),
+            State::Plain(packets) => packets.truesize(),
             State::Sealed(_) | State::Spent => 0,
         }
     }
 
-    fn process(&mut self) {
-        if let State::Plain(skb) = core::mem::replace(&mut self.state, State::Spent) {
-            match self.seal(skb) {
-                Ok(messages) => self.state = State::Sealed(messages),
-                Err(_) => self.peer.device.count_tx_dropped(1),
+    fn absorb(&mut self, other: Self) -> Result<(), Self> {
+        let fits = self.flow == other.flow && Shared::ptr_eq(&self.keypair, &other.keypair);
+        match (&mut self.state, other) {
+            (
+                State::Plain(ours),
+                Self {
+                    state: State::Plain(theirs),
+                    ..
+                },
+            ) if fits && ours.len() < MAX_COLLECTED => {
+                ours.append(theirs);
+                Ok(())
             }
+            (_, other) => Err(other),
+        }
+    }
+
+    fn process(&mut self) {
+        if let State::Plain(packets) = core::mem::replace(&mut self.state, State::Spent) {
+            self.state = State::Sealed(self.seal(packets));
         }
     }
 
     fn complete(&mut self, _scope: &mut ()) {
-        if let State::Sealed(messages) = core::mem::replace(&mut self.state, State::Spent) {
-            self.send(messages);
+        match core::mem::replace(&mut self.state, State::Spent) {
+            State::Sealed(messages) if !messages.is_empty() => self.send(messages),
+            _ => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use kernel::sync::Arc;
 
 mod allowed_ips;
 mod crypto;
+mod debug;
 mod device;
 mod flood;
 mod handshake;
@@ -50,6 +51,7 @@ struct Quiesced(Arc<device::Workers>);
 impl Drop for Quiesced {
     fn drop(&mut self) {
         self.0.seal.stop();
+        self.0.collect.stop();
         self.0.open.stop();
         net::rcu::drain();
     }

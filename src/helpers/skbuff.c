@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/skbuff.h>
+#include <net/checksum.h>
 #include <net/dst.h>
 #include <net/dst_metadata.h>
 #include <net/gro.h>
 #include <net/gso.h>
 #include <net/icmp.h>
 #include <net/inet_ecn.h>
+#include <net/ip6_checksum.h>
 #include <net/ip_tunnels.h>
+#include <net/page_pool/helpers.h>
+#include <net/tcp.h>
 
 const gfp_t NET_CONST_HELPER_GFP_ATOMIC_MASK = GFP_ATOMIC;
+const netdev_features_t NET_CONST_HELPER_KEEP_CHECKSUMS = NETIF_F_SG | NETIF_F_HW_CSUM;
 
 __be16 net_helper_ip_tunnel_parse_protocol(const struct sk_buff *skb)
 {
@@ -71,6 +76,137 @@ bool net_helper_skb_is_gso(const struct sk_buff *skb)
 	return skb_is_gso(skb);
 }
 
+void net_helper_skb_list_add_tail(struct sk_buff *skb, struct list_head *list)
+{
+	list_add_tail(&skb->list, list);
+}
+
+unsigned int net_helper_skb_gso_size(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_size;
+}
+
+unsigned int net_helper_skb_gso_type(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->gso_type;
+}
+
+bool net_helper_skb_is_plain_gso(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) && skb->ip_summed == CHECKSUM_PARTIAL && !skb->encapsulation &&
+	       !skb_has_frag_list(skb) && skb_frags_readable(skb) && skb_transport_header_was_set(skb);
+}
+
+void net_helper_skb_set_udp_gso(struct sk_buff *skb, u16 size, u16 segments)
+{
+	skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4;
+	skb_shinfo(skb)->gso_size = size;
+	skb_shinfo(skb)->gso_segs = segments;
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_headroom(skb) - sizeof(struct udphdr);
+	skb->csum_offset = offsetof(struct udphdr, check);
+}
+
+void net_helper_skb_push_to_mac(struct sk_buff *skb)
+{
+	__skb_push(skb, -skb_mac_offset(skb));
+}
+
+void net_helper_skb_pull_to_udp_payload(struct sk_buff *skb)
+{
+	__skb_pull(skb, skb_transport_offset(skb) + sizeof(struct udphdr));
+}
+
+unsigned int net_helper_skb_nr_frags(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->nr_frags;
+}
+
+void net_helper_skb_add_buffer(struct sk_buff *skb, void *data, unsigned int len, unsigned int size)
+{
+	struct page *page = virt_to_head_page(data);
+
+	skb_mark_for_recycle(skb);
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, data - page_address(page), len, size);
+}
+
+void net_helper_skb_mark_for_recycle(struct sk_buff *skb)
+{
+	skb_mark_for_recycle(skb);
+}
+
+unsigned int net_helper_skb_head_size(unsigned int room)
+{
+	return SKB_HEAD_ALIGN(room);
+}
+
+void *net_helper_page_pool_dev_alloc_va(struct page_pool *pool, unsigned int *size)
+{
+	return page_pool_dev_alloc_va(pool, size);
+}
+
+void net_helper_page_pool_free_va(struct page_pool *pool, void *va, bool allow_direct)
+{
+	page_pool_free_va(pool, va, allow_direct);
+}
+
+void net_helper_skb_copy_priority(struct sk_buff *to, const struct sk_buff *from)
+{
+	to->priority = from->priority;
+}
+
+struct sock *net_helper_skb_sk(const struct sk_buff *skb)
+{
+	return skb->sk;
+}
+
+bool net_helper_skb_counts_as_sent(const struct sk_buff *skb)
+{
+	return skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree);
+}
+
+void net_helper_skb_copy_socket(struct sk_buff *to, const struct sk_buff *from)
+{
+	to->sk = from->sk;
+	to->destructor = from->destructor;
+}
+
+void net_helper_sk_wmem_add(struct sock *sk, int size)
+{
+	refcount_add(size, &sk->sk_wmem_alloc);
+}
+
+__wsum net_helper_csum_partial_copy_nocheck(const void *src, void *dst, int len)
+{
+	return csum_partial_copy_nocheck(src, dst, len);
+}
+
+__wsum net_helper_csum_block_add(__wsum csum, __wsum csum2, int offset)
+{
+	return csum_block_add(csum, csum2, offset);
+}
+
+__sum16 net_helper_csum_tcpudp_magic(__be32 saddr, __be32 daddr, u32 len, u8 proto, __wsum sum)
+{
+	return csum_tcpudp_magic(saddr, daddr, len, proto, sum);
+}
+
+__sum16 net_helper_csum_ipv6_magic(const struct in6_addr *saddr, const struct in6_addr *daddr,
+				   u32 len, u8 proto, __wsum sum)
+{
+	return csum_ipv6_magic(saddr, daddr, len, proto, sum);
+}
+
+__sum16 net_helper_ip_fast_csum(const void *header, unsigned int words)
+{
+	return ip_fast_csum(header, words);
+}
+
+bool net_helper_skb_shared(const struct sk_buff *skb)
+{
+	return skb_shared(skb);
+}
+
 bool net_helper_skb_cloned(const struct sk_buff *skb)
 {
 	return skb_cloned(skb);
@@ -79,6 +215,26 @@ bool net_helper_skb_cloned(const struct sk_buff *skb)
 bool net_helper_skb_needs_checksum(const struct sk_buff *skb)
 {
 	return skb->ip_summed == CHECKSUM_PARTIAL;
+}
+
+int net_helper_skb_checksum_start_offset(const struct sk_buff *skb)
+{
+	return skb_checksum_start_offset(skb);
+}
+
+unsigned int net_helper_skb_checksum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+void net_helper_skb_set_checksummed(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_NONE;
+}
+
+__sum16 net_helper_csum_fold(__wsum sum)
+{
+	return csum_fold(sum);
 }
 
 struct sk_buff *net_helper_skb_share_check(struct sk_buff *skb, gfp_t pri)

@@ -3,6 +3,7 @@
 #include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/sched.h>
+#include <linux/sched/clock.h>
 #include <linux/smp.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
@@ -30,6 +31,11 @@ unsigned int net_helper_raw_smp_processor_id(void)
 unsigned int net_helper_next_online_cpu(int cpu)
 {
 	return cpumask_next_wrap(cpu, cpu_online_mask);
+}
+
+unsigned int net_helper_num_online_cpus(void)
+{
+	return num_online_cpus();
 }
 
 unsigned int net_helper_nr_cpu_ids(void)

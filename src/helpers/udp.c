@@ -65,9 +65,29 @@ void net_helper_skb_ignore_df(struct sk_buff *skb)
 	skb->ignore_df = 1;
 }
 
-unsigned int net_helper_udp_len(const struct sk_buff *skb)
+void net_helper_sk_set_user_data(struct sock *sk, void *data)
 {
-	return ntohs(udp_hdr(skb)->len);
+	rcu_assign_sk_user_data(sk, data);
+}
+
+void net_helper_sk_never_poll(struct sock *sk)
+{
+#ifdef CONFIG_NET_RX_BUSY_POLL
+	WRITE_ONCE(sk->sk_ll_usec, 0);
+#endif
+}
+
+void net_helper_udp_take_trains(struct sock *sk)
+{
+	inet_clear_bit(MC_LOOP, sk);
+	udp_set_bit(GRO_ENABLED, sk);
+	udp_set_bit(ACCEPT_L4, sk);
+	udp_tunnel_encap_enable(sk);
+}
+
+bool net_helper_udp_checksum_is_bad(struct sk_buff *skb)
+{
+	return udp_lib_checksum_complete(skb);
 }
 
 void net_helper_security_sk_classify_flow(const struct sock *sk, struct flowi_common *flow)

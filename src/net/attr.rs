@@ -313,6 +313,14 @@ impl<'a> Extack<'a> {
         }
     }
 
+    /// Sets the message if there is none.
+    pub(crate) fn set_default(&self, message: &'static CStr) {
+        // SAFETY: By the constructor's contract.
+        if !self.ptr.is_null() && unsafe { (*self.ptr)._msg.is_null() } {
+            self.set(message);
+        }
+    }
+
     /// Sets the message.
     pub(crate) fn set(&self, message: &'static CStr) {
         if !self.ptr.is_null() {

@@ -20,3 +20,9 @@ pub(crate) fn realtime() -> (u64, u32) {
     // CAST: The kernel keeps the wall clock positive and the nanoseconds below 10^9.
     (ts.tv_sec as u64, ts.tv_nsec as u32)
 }
+
+/// Nanoseconds of a cheap clock that is good for comparing times on one CPU only. Any context.
+pub(crate) fn cpu_ns() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::local_clock() }
+}

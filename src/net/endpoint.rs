@@ -6,6 +6,7 @@
 //! [`include/net/dst_cache.h`](srctree/include/net/dst_cache.h)
 
 use core::cell::UnsafeCell;
+use core::fmt;
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{
@@ -121,6 +122,29 @@ impl Address {
             *to = from;
         }
         (out, addr.len().saturating_add(2))
+    }
+}
+
+/// As the kernel's `%pISpfsc` shows it.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FLOW_MASK: u32 = 0x0fff_ffff;
+        match *self {
+            Self::V4 { addr, port } => write!(f, "{}:{}", core::net::Ipv4Addr::from(addr), port),
+            Self::V6 {
+                addr,
+                port,
+                flowinfo,
+                scope,
+            } => write!(
+                f,
+                "[{}]:{}/{}%{}",
+                core::net::Ipv6Addr::from(addr),
+                port,
+                flowinfo & FLOW_MASK,
+                scope
+            ),
+        }
     }
 }
 

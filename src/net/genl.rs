@@ -149,6 +149,12 @@ pub(crate) struct Dumper<'a> {
 }
 
 impl Dumper<'_> {
+    /// Where to say what is wrong.
+    pub(crate) fn extack(&self) -> Extack<'_> {
+        // SAFETY: By the type invariant; it is null or lives as long as this part of the dump.
+        unsafe { Extack::from_raw((*self.cb).extack) }
+    }
+
     /// The generation of what is dumped: if it changes during a dump, user space is told to repeat.
     pub(crate) fn set_generation(&mut self, generation: u32) {
         // SAFETY: By the type invariant.

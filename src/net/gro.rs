@@ -46,10 +46,22 @@ fn init_list(list: &mut bindings::list_head) {
 }
 
 impl Gro {
-    /// Takes a packet that a device has received.
-    pub(crate) fn receive(&mut self, skb: LinearSkb) {
+    /// Takes a packet that a device has received. `false` if there is nothing that it could be merged with,
+    /// now or later: the same will be true of what belongs to the same flow and is in the same scope.
+    pub(crate) fn receive(&mut self, skb: LinearSkb) -> bool {
         // SAFETY: By the type invariant; the packet is handed over.
-        unsafe { bindings::gro_receive_skb(&mut self.node, Skb::from(skb).into_raw()) };
+        let result =
+            unsafe { bindings::gro_receive_skb(&mut self.node, Skb::from(skb).into_raw()) };
+        result != bindings::gro_result_GRO_NORMAL
+    }
+
+    /// Takes a packet of which [`Gro::receive`] would say `false`.
+    pub(crate) fn receive_alone(&mut self, skb: LinearSkb) {
+        let skb = Skb::from(skb).into_raw();
+        // SAFETY: By the type invariant; the packet is handed over, and a packet may be on this list
+        // instead of on one that is linked by `next`.
+        unsafe { bindings::skb_list_add_tail(skb, &mut self.node.rx_list) };
+        self.node.rx_count = self.node.rx_count.saturating_add(1);
     }
 
     fn flush(self: Pin<&mut Self>) {

@@ -5,6 +5,11 @@
 //! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
 //! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
+use core::fmt::{
+    self,
+    Write as _, //
+};
+
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::types::Opaque;
@@ -25,6 +30,18 @@ pub(crate) enum Stat {
     RxDropped,
     RxFrameErrors,
     RxLengthErrors,
+}
+
+/// A device's name in a message.
+struct DisplayName([u8; 16]);
+
+impl fmt::Display for DisplayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for octet in self.0.into_iter().take_while(|octet| *octet != 0) {
+            f.write_char(char::from(octet))?;
+        }
+        Ok(())
+    }
 }
 
 /// A network device; exists behind references only.
@@ -51,6 +68,16 @@ impl NetDevice {
     pub(crate) fn name(&self, _rtnl: &Rtnl) -> [u8; 16] {
         // SAFETY: The device lives, and the name changes with RTNL held only.
         unsafe { (&raw const (*self.as_ptr()).name).cast::<[u8; 16]>().read() }
+    }
+
+    /// The present name, for messages: a change at the same moment may show.
+    pub(crate) fn display_name(&self) -> impl fmt::Display {
+        // SAFETY: The device lives. The octets change in one piece or by and by, and are just shown.
+        DisplayName(unsafe {
+            (&raw const (*self.as_ptr()).name)
+                .cast::<[u8; 16]>()
+                .read_volatile()
+        })
     }
 
     /// The number by which user space knows the device.

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that is done in parallel and completed in order.
+//! Work that is done where it stands, or in parallel and completed in order.
 //!
-//! A [`Job`] belongs to a [`Lane`]. All jobs of a [`Pipeline`] are processed by workers on all CPUs,
-//! in any order; the jobs of one lane are completed one after the other in the order in which they
-//! were submitted. Who finishes the job at the head of a lane completes it, and all finished ones
-//! behind it.
+//! A [`Job`] belongs to a [`Lane`]. The jobs of one lane are completed one after the other in the order
+//! in which they were given to the [`Pipeline`].
 //!
-//! A submitted job is on two lists: the queue of a CPU, until it is processed, and its lane, until it
+//! [`Pipeline::start`] lets the caller do a job himself when nothing of its lane is on the way and his
+//! CPU has not spent too much time on such jobs lately ([`Load`]): a hop to another thread costs more
+//! than most jobs, above all when the machine is busy and the thread has to wait for its turn. Under
+//! bulk load jobs go to workers on all CPUs, which process them in any order; who finishes the job at the
+//! head of a lane completes it, and all finished ones behind it.
+//!
+//! A job that waits is on two lists: the queue of a CPU, until it is processed, and its lane, until it
 //! is completed. Locks: a CPU's queue, then a lane; both with bottom halves off.
 
 use core::cell::UnsafeCell;
@@ -21,9 +25,11 @@ use kernel::sync::atomic::{
 
 use super::bh::{
     self,
+    BhGuard,
     BhLock, //
 };
 use super::bindings;
+use super::clock;
 use super::vector::Vector;
 use super::workqueue::Queue;
 use crate::new_bh_lock;
@@ -33,6 +39,12 @@ use crate::new_bh_lock;
 const BATCH_COST: usize = 64 << 10;
 /// As many jobs, at most.
 const BATCH_JOBS: usize = 64;
+
+/// Of the time of a CPU, one in this many nanoseconds may be spent on jobs that are done where they
+/// stand, as long as there is another CPU that could do them.
+const SHARE: u64 = 4;
+/// Nanoseconds by which that may be exceeded for a short time.
+const BURST: u64 = 1_000_000;
 
 /// A piece of work.
 pub(crate) trait Job: Send + Sized + 'static {
@@ -49,6 +61,16 @@ pub(crate) trait Job: Send + Sized + 'static {
     /// Octets, by which queues are bounded. Asked for before the job is processed.
     fn cost(&self) -> usize;
 
+    /// Takes over what `other`, a job of the same lane that was given to the pipeline right after this one,
+    /// has to do. Neither has been processed. Bottom halves off.
+    ///
+    /// # Errors
+    ///
+    /// `other`, if it has to remain a job of its own.
+    fn absorb(&mut self, other: Self) -> Result<(), Self> {
+        Err(other)
+    }
+
     /// Does the work, on any CPU, bottom halves off.
     fn process(&mut self);
 
@@ -60,14 +82,31 @@ pub(crate) trait Job: Send + Sized + 'static {
 ///
 /// # Invariants
 ///
-/// Until `done` is set, under the lane's lock, only the CPU queue and then the worker that took the
-/// node from there use `job`; afterwards only the one that flushes the lane does.
+/// `lane` is the job's lane and `cpu` the queue that the node is on or was taken from; both live as long
+/// as the node. `stage` and `absorbed` are guarded by the lane's lock. While the job waits only the holder
+/// of that lock uses it, while it is in work only the worker that took it does, and when it is done only
+/// the one that flushes the lane.
 struct Node<J> {
     job: UnsafeCell<J>,
+    lane: *const Lane<J>,
+    cpu: *const CpuQueue<J>,
     cost: usize,
+    /// Cost of the jobs that this one has taken over.
+    absorbed: usize,
     next_in_lane: *mut Node<J>,
     next_on_cpu: *mut Node<J>,
-    done: bool,
+    stage: Stage,
+}
+
+/// How far a submitted job is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// On a CPU's queue.
+    Waiting,
+    /// A worker has it.
+    InWork,
+    /// To be completed.
+    Done,
 }
 
 /// The order of some jobs.
@@ -104,6 +143,116 @@ impl<J: Job> Lane<J> {
             ),
         })
     }
+
+    /// Adds `job` to the last one of the lane, if that still waits.
+    ///
+    /// # Safety
+    ///
+    /// `this` is the job's lane.
+    unsafe fn absorb(this: *const Self, job: J, limit: usize) -> Result<(), J> {
+        // SAFETY: The lane lives as long as a job of it: `job`, and if that goes, the one on the list.
+        let state = unsafe { &*this }.state.lock();
+        let tail = state.tail;
+        // SAFETY: The lane owns its nodes. A job that waits is used by who holds the lock.
+        unsafe {
+            if tail.is_null() || (*tail).stage != Stage::Waiting {
+                return Err(job);
+            }
+            let (cost, cpu) = (job.cost(), &*(*tail).cpu);
+            if cpu.load_with(cost) > limit {
+                return Err(job);
+            }
+            (*(*tail).job.get()).absorb(job)?;
+            (*tail).absorbed = (*tail).absorbed.saturating_add(cost);
+            cpu.absorbed.fetch_add(cost, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Takes the right to complete jobs of the lane, if it has none. Who gets it must call [`flush`].
+    fn claim(&self) -> bool {
+        let mut state = self.state.lock();
+        let idle = state.head.is_null() && !state.flushing;
+        state.flushing |= idle;
+        idle
+    }
+}
+
+/// How much of a CPU's time goes into jobs that are done where they stand. Used by that CPU only, bottom
+/// halves off.
+struct Load {
+    /// A job is being done: one inside the other would use up the stack, as when a tunnel leads through
+    /// another one, or through itself.
+    busy: Atomic<bool>,
+    /// Nanoseconds that were spent and have not been earned yet.
+    debt: Atomic<u64>,
+    /// When `debt` was last brought up to date.
+    since: Atomic<u64>,
+}
+
+impl Load {
+    const fn new() -> Self {
+        Self {
+            busy: Atomic::new(false),
+            debt: Atomic::new(0),
+            since: Atomic::new(0),
+        }
+    }
+
+    /// Whether a job may be done here and now.
+    fn permits(&self) -> bool {
+        if self.busy.load(Relaxed) {
+            return false;
+        }
+        // SAFETY: No requirements.
+        if unsafe { bindings::num_online_cpus() } == 1 {
+            return true;
+        }
+        let now = clock::cpu_ns();
+        let earned = now.wrapping_sub(self.since.load(Relaxed)) / SHARE;
+        let debt = self.debt.load(Relaxed).saturating_sub(earned);
+        self.debt.store(debt, Relaxed);
+        self.since.store(now, Relaxed);
+        debt <= BURST
+    }
+
+    /// A job begins.
+    fn enter(&self) -> u64 {
+        self.busy.store(true, Relaxed);
+        clock::cpu_ns()
+    }
+
+    /// The job that began at `begun` has ended.
+    fn leave(&self, begun: u64) {
+        let spent = clock::cpu_ns().saturating_sub(begun);
+        self.debt
+            .store(self.debt.load(Relaxed).saturating_add(spent), Relaxed);
+        self.busy.store(false, Relaxed);
+    }
+}
+
+/// A job that its submitter may do at once; dropping it does it. Other jobs of the lane wait for it.
+#[must_use = "the job is done when this is dropped"]
+pub(crate) struct Ready<'a, J: Job> {
+    job: J,
+    load: &'a Load,
+    begun: u64,
+    _bh: BhGuard,
+}
+
+impl<J: Job> Ready<'_, J> {
+    /// Does the job, and completes what its lane has got ready meanwhile.
+    pub(crate) fn run(self) {}
+}
+
+impl<J: Job> Drop for Ready<'_, J> {
+    fn drop(&mut self) {
+        self.job.process();
+        J::with_scope(|scope| self.job.complete(scope));
+        // The lane lives as long as the job, and was claimed with it.
+        flush(self.job.lane());
+        self.load.leave(self.begun);
+    }
 }
 
 /// The jobs that wait for one CPU.
@@ -115,6 +264,9 @@ struct CpuQueue<J> {
     state: BhLock<CpuState<J>>,
     /// Octets that wait, to be read without the lock.
     waiting: Atomic<usize>,
+    /// Octets that jobs have taken over since they were queued.
+    absorbed: Atomic<usize>,
+    load: Load,
     /// Which CPU.
     number: i32,
 }
@@ -149,8 +301,9 @@ pub(crate) struct Pipeline<J: Job> {
 }
 
 impl<J: Job> Pipeline<J> {
-    /// Workers for jobs of at most `limit` octets of cost waiting on each CPU. May sleep.
-    pub(crate) fn new(name: &'static CStr, limit: usize) -> Result<Self> {
+    /// Workers on `queue`, which is a per-CPU one, for jobs of at most `limit` octets of cost waiting on each
+    /// CPU. May sleep.
+    pub(crate) fn new(queue: Queue, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
         let mut cpus = Vector::new();
@@ -167,6 +320,8 @@ impl<J: Job> Pipeline<J> {
                         "pipeline.cpu"
                     ),
                     waiting: Atomic::new(0),
+                    absorbed: Atomic::new(0),
+                    load: Load::new(),
                     number: number as i32,
                 }),
                 GFP_KERNEL,
@@ -176,11 +331,38 @@ impl<J: Job> Pipeline<J> {
             cpus.push(cpu)?;
         }
         Ok(Self {
-            queue: Queue::percpu_highpri(name)?,
+            queue,
             cpus,
             last: Atomic::new(-1),
             limit,
         })
+    }
+
+    fn this_cpu(&self, _bh: &BhGuard) -> Option<&CpuQueue<J>> {
+        // SAFETY: No requirements.
+        let number = unsafe { bindings::raw_smp_processor_id() } as usize;
+        self.cpus.get(number).map(|cpu| &**cpu)
+    }
+
+    /// Takes a job: the caller gets it back if he is to do it at once, otherwise it is queued for the
+    /// workers. Any context.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pipeline::submit`].
+    pub(crate) fn start(&self, job: J) -> Result<Option<Ready<'_, J>>, J> {
+        let bh = bh::disable();
+        if let Some(cpu) = self.this_cpu(&bh) {
+            if cpu.load.permits() && job.lane().claim() {
+                return Ok(Some(Ready {
+                    job,
+                    begun: cpu.load.enter(),
+                    load: &cpu.load,
+                    _bh: bh,
+                }));
+            }
+        }
+        self.submit(job).map(|()| None)
     }
 
     /// The CPU for the next job: this one unless it has work waiting, else the next in turn.
@@ -208,10 +390,10 @@ impl<J: Job> Pipeline<J> {
     /// The job comes back when too much waits already or there is no memory.
     pub(crate) fn submit(&self, job: J) -> Result<(), J> {
         let cost = job.cost();
-        let Some(cpu) = self.cpus.get(self.choose()) else {
+        let Some(cpu) = self.cpus.get(self.choose()).map(|cpu| &**cpu) else {
             return Err(job);
         };
-        if cpu.waiting.load(Relaxed).saturating_add(cost) > self.limit.max(cost) {
+        if cpu.load_with(cost) > self.limit.max(cost) {
             return Err(job);
         }
         let space = match KBox::<Node<J>>::new_uninit(GFP_ATOMIC) {
@@ -219,18 +401,21 @@ impl<J: Job> Pipeline<J> {
             Err(_) => return Err(job),
         };
         let node = space.write(Node {
+            lane: job.lane(),
             job: UnsafeCell::new(job),
+            cpu,
             cost,
+            absorbed: 0,
             next_in_lane: ptr::null_mut(),
             next_on_cpu: ptr::null_mut(),
-            done: false,
+            stage: Stage::Waiting,
         });
         let node = KBox::into_raw(node);
 
         let mut queue = cpu.state.lock();
         {
             // SAFETY: The node is not shared yet; its lane lives as long as its job.
-            let mut lane = unsafe { &*(*node).job.get() }.lane().state.lock();
+            let mut lane = unsafe { &*(*node).lane }.state.lock();
             if lane.tail.is_null() {
                 lane.head = node;
             } else {
@@ -254,6 +439,21 @@ impl<J: Job> Pipeline<J> {
         Ok(())
     }
 
+    /// Takes a job that need not be done at once: it becomes part of the last one of its lane if that still
+    /// waits, and is queued otherwise. Any context.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pipeline::submit`].
+    pub(crate) fn collect(&self, job: J) -> Result<(), J> {
+        let lane = ptr::from_ref(job.lane());
+        // SAFETY: It is the job's lane.
+        match unsafe { Lane::absorb(lane, job, self.limit) } {
+            Ok(()) => Ok(()),
+            Err(job) => self.submit(job),
+        }
+    }
+
     fn kick(&self, cpu: &CpuQueue<J>) {
         // SAFETY: The item is initialised and lives as long as the pipeline, which flushes the queue
         // before it goes.
@@ -275,6 +475,14 @@ impl<J: Job> Drop for Pipeline<J> {
 }
 
 impl<J: Job> CpuQueue<J> {
+    /// Octets that would wait with `cost` more.
+    fn load_with(&self, cost: usize) -> usize {
+        self.waiting
+            .load(Relaxed)
+            .saturating_add(self.absorbed.load(Relaxed))
+            .saturating_add(cost)
+    }
+
     fn pop(&self) -> *mut Node<J> {
         let mut state = self.state.lock();
         let node = state.head;
@@ -291,6 +499,20 @@ impl<J: Job> CpuQueue<J> {
         node
     }
 
+    /// From here on nothing is added to a job any more.
+    ///
+    /// # Safety
+    ///
+    /// The caller has taken `node` from this queue.
+    unsafe fn begin(&self, node: *mut Node<J>) {
+        // SAFETY: The node is not done, so it lives, and so does its lane.
+        unsafe {
+            let _lane = (*(*node).lane).state.lock();
+            (*node).stage = Stage::InWork;
+            self.absorbed.fetch_sub((*node).absorbed, Relaxed);
+        }
+    }
+
     /// Takes some jobs from the queue and processes them; returns the chain of them, linked by
     /// `next_on_cpu`.
     fn process_batch(&self) -> *mut Node<J> {
@@ -302,9 +524,13 @@ impl<J: Job> CpuQueue<J> {
             if node.is_null() {
                 break;
             }
-            // SAFETY: The nodes were taken from the queue and are not done: they are ours alone.
+            // SAFETY: The nodes were taken from the queue and are not done; when they are in work they are
+            // ours alone.
             unsafe {
-                cost = cost.saturating_add((*node).cost);
+                self.begin(node);
+                cost = cost
+                    .saturating_add((*node).cost)
+                    .saturating_add((*node).absorbed);
                 (*(*node).job.get()).process();
                 (*node).next_on_cpu = ptr::null_mut();
                 if last.is_null() {
@@ -333,8 +559,7 @@ impl<J: Job> CpuQueue<J> {
             unsafe {
                 let next = (*node).next_on_cpu;
                 // Jobs of one lane that were processed together are completed together.
-                let more = !next.is_null()
-                    && ptr::eq((*(*node).job.get()).lane(), (*(*next).job.get()).lane());
+                let more = !next.is_null() && ptr::eq((*node).lane, (*next).lane);
                 finish(node, !more);
                 node = next;
             }
@@ -343,30 +568,42 @@ impl<J: Job> CpuQueue<J> {
     }
 }
 
-/// Marks a job as processed and, with `flush`, completes what its lane has ready.
+/// Marks a job as processed and, with `may_flush`, completes what its lane has ready.
 ///
-/// No job is left behind: `done` is set under the lane's lock. Either nobody is flushing, and we do;
+/// No job is left behind: it is marked as done under the lane's lock. Either nobody is flushing, and we do;
 /// or somebody is, who takes the lock again before he stops, and finds the mark.
 ///
 /// # Safety
 ///
-/// The caller has taken `node` from a CPU queue and has processed it. Without `flush`, it holds
+/// The caller has taken `node` from a CPU queue and has processed it. Without `may_flush`, it holds
 /// another node of the same lane that it will finish with it.
-unsafe fn finish<J: Job>(node: *mut Node<J>, flush: bool) {
-    // SAFETY: Until `done` is set nobody else uses the node, and the lane lives as long as its job.
-    let lane = unsafe { &*(*node).job.get() }.lane();
+unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool) {
+    // SAFETY: Until it is done nobody else uses the node, and the lane lives as long as its job.
+    let lane = unsafe { &*(*node).lane };
     let mut state = lane.state.lock();
     // SAFETY: As above.
-    unsafe { (*node).done = true };
-    if state.flushing || !flush {
+    unsafe { (*node).stage = Stage::Done };
+    if state.flushing || !may_flush {
         return;
     }
     // From here on only we complete jobs of the lane; so our own node, or the one completed last,
     // keeps the lane alive.
     state.flushing = true;
     drop(state);
+    flush(lane);
+}
+
+/// Completes what the lane has ready, and gives up the right to do so. The caller has that right, and
+/// something that keeps the lane alive until it is the first to be completed here.
+fn flush<J: Job>(lane: &Lane<J>) {
     let mut last: Option<KBox<Node<J>>> = None;
     loop {
+        let mut state = lane.state.lock();
+        if !state.head_is_done() {
+            state.flushing = false;
+            break;
+        }
+        drop(state);
         // The scope ends before anybody else may go on: its end may be what others see of the order.
         J::with_scope(|scope| {
             while let Some(mut current) = lane.pop_done() {
@@ -374,19 +611,14 @@ unsafe fn finish<J: Job>(node: *mut Node<J>, flush: bool) {
                 last = Some(current);
             }
         });
-        let mut state = lane.state.lock();
-        if !state.head_is_done() {
-            state.flushing = false;
-            break;
-        }
     }
     drop(last);
 }
 
 impl<J> LaneState<J> {
     fn head_is_done(&self) -> bool {
-        // SAFETY: The lane owns its nodes, and `done` is guarded by its lock.
-        !self.head.is_null() && unsafe { (*self.head).done }
+        // SAFETY: The lane owns its nodes, and the stage is guarded by its lock.
+        !self.head.is_null() && unsafe { (*self.head).stage == Stage::Done }
     }
 }
 

@@ -358,11 +358,15 @@ pub(crate) fn drain() {
         if LIVE.load(Acquire) == 0 {
             break;
         }
-        kernel::sync::rcu::synchronize_rcu();
-        kernel::sync::rcu::rcu_barrier();
+        // SAFETY: The caller is in process context.
+        unsafe {
+            bindings::synchronize_rcu();
+            bindings::rcu_barrier();
+        }
     }
     // The callback that brought the count to zero may still be on its way out.
-    kernel::sync::rcu::rcu_barrier();
+    // SAFETY: As above.
+    unsafe { bindings::rcu_barrier() };
     match LIVE.load(Acquire) {
         0 => pr_info!("unloaded, no object left\n"),
         left => pr_err!("leak: {} objects are still referenced\n", left),

@@ -22,6 +22,8 @@ use kernel::types::{
 
 use super::attr::NulString;
 use super::bindings;
+#[cfg(kernel_7_2)]
+use super::errno::*;
 use super::netdev::{
     Anchor,
     DevHandle,
@@ -66,6 +68,9 @@ pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
 
     /// The device goes down. May sleep.
     fn stop(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl);
+
+    /// The device exists and has its name. May sleep.
+    fn created(this: &Shared<Self>, rtnl: &Rtnl);
 
     /// The device goes away: no packet comes from the stack any more, and after this call none may be
     /// given to it. May sleep.
@@ -266,6 +271,10 @@ impl<T: LinkDriver> Adapter<T> {
         }
         // SAFETY: The device was registered just now; `ndo_uninit` takes it off.
         unsafe { DEVICES.add(&raw mut (*Self::private(dev)).head, &rtnl) };
+        // SAFETY: As above.
+        if let Some(owner) = unsafe { Self::owner(dev) } {
+            T::created(owner, &rtnl);
+        }
         ret
     }
 

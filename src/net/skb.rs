@@ -4,6 +4,7 @@
 //!
 //! [`Skb`] owns one packet of any shape. [`LinearSkb`] owns one that is in one piece and shared with
 //! nobody, so that its octets can be read and written as a slice. [`SkbList`] owns a chain of packets.
+//! Packets that stand for several ones are in [`gso`](super::gso) and [`train`](super::train).
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
@@ -15,7 +16,17 @@ use core::ptr::{
 use kernel::prelude::*;
 
 use super::bindings;
-use super::netdev::NetDevice;
+#[cfg(kernel_7_2)]
+use super::errno::*;
+
+mod linear;
+mod list;
+
+pub(crate) use linear::LinearSkb;
+pub(crate) use list::{
+    LinearList,
+    SkbList, //
+};
 
 /// Room for the headers that a tunnel puts in front of its payload: UDP, IPv6 and the link layer's.
 pub(crate) const TUNNEL_HEADROOM: usize = 8 + 40 + 128;
@@ -78,15 +89,15 @@ impl Skb {
     }
 
     /// A number that its owner keeps with the packet.
-    pub(crate) fn tag(&self) -> u32 {
+    pub(crate) fn tag(&self) -> u64 {
         // SAFETY: The control block belongs to whoever owns the packet, and is aligned for it.
-        unsafe { (&raw const (*self.as_ptr()).cb).cast::<u32>().read() }
+        unsafe { (&raw const (*self.as_ptr()).cb).cast::<u64>().read() }
     }
 
     /// See [`Skb::tag`].
-    pub(crate) fn set_tag(&mut self, tag: u32) {
+    pub(crate) fn set_tag(&mut self, tag: u64) {
         // SAFETY: As in `tag`.
-        unsafe { (&raw mut (*self.as_ptr()).cb).cast::<u32>().write(tag) };
+        unsafe { (&raw mut (*self.as_ptr()).cb).cast::<u64>().write(tag) };
     }
 
     /// The version of the IP packet that the data is, if the stack agrees.
@@ -101,6 +112,16 @@ impl Skb {
         }
     }
 
+    /// The octets of the packet that are in its first piece of memory.
+    fn linear(&self) -> &[u8] {
+        let raw = self.as_ptr();
+        // SAFETY: By the type invariant; all that is not in fragments is at `data`.
+        unsafe {
+            let len = (*raw).len.saturating_sub((*raw).data_len);
+            core::slice::from_raw_parts((*raw).data, len as usize)
+        }
+    }
+
     /// Copies octets from `offset` of the data on; `false` when there are not enough.
     #[must_use]
     pub(crate) fn copy_bytes(&self, offset: usize, to: &mut [u8]) -> bool {
@@ -111,7 +132,21 @@ impl Skb {
         unsafe { bindings::skb_copy_bits(self.as_ptr(), offset, to.as_mut_ptr().cast(), len) == 0 }
     }
 
-    fn bytes_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    /// Copies the packet to `to`, which has its length, and fills in the checksum if that was left to the
+    /// hardware. Sends are never refused for a checksum that cannot be: then it is as the stack left it.
+    pub(crate) fn copy_with_checksum(&self, to: &mut [u8]) {
+        if to.len() == self.len() {
+            // SAFETY: The packet is ours; `to` has its length.
+            unsafe { bindings::skb_copy_and_csum_dev(self.as_ptr(), to.as_mut_ptr()) };
+        }
+    }
+
+    /// `N` octets at `offset` of the data.
+    pub(crate) fn bytes_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let near = self.linear().get(offset..).and_then(|rest| rest.first_chunk());
+        if let Some(bytes) = near {
+            return Some(*bytes);
+        }
         let mut bytes = [0; N];
         self.copy_bytes(offset, &mut bytes).then_some(bytes)
     }
@@ -194,24 +229,11 @@ impl Skb {
         self.bytes_before(transport).map(u16::from_be_bytes)
     }
 
-    /// Goes from the UDP header to its payload; `false` when the header's length is not that of the
-    /// packet. Route and device are forgotten: whoever queues the packet may keep it longer than they
-    /// live. The device's number stays.
-    pub(super) fn strip_udp(&mut self) -> bool {
-        const UDP_HEADER_LEN: u32 = 8;
-        let raw = self.as_ptr();
-        // SAFETY: The packet is ours, and at its UDP header, which is linear.
-        unsafe {
-            let payload = bindings::udp_len(raw).checked_sub(UDP_HEADER_LEN);
-            let fits = payload.is_some_and(|len| len <= (*raw).len.wrapping_sub(UDP_HEADER_LEN));
-            let Some(len) = payload.filter(|_| fits) else {
-                return false;
-            };
-            bindings::skb_dst_drop(raw);
-            bindings::skb_clear_dev(raw);
-            !bindings::skb_pull(raw, UDP_HEADER_LEN).is_null()
-                && ((*raw).len == len || bindings::pskb_trim(raw, len) == 0)
-        }
+    /// Forgets the device that the packet came in by, whose number stays: whoever queues the packet may
+    /// keep it longer than the device lives.
+    pub(super) fn forget_device(&mut self) {
+        // SAFETY: The packet is ours.
+        unsafe { bindings::skb_clear_dev(self.as_ptr()) };
     }
 
     /// The number of the device that the packet came in by.
@@ -245,10 +267,48 @@ impl Skb {
         unsafe { bindings::skb_get_hash(self.as_ptr()) };
     }
 
-    /// Frees the packet as one that was used, not dropped.
+    /// A number that is the same for all packets of a flow; computed if it is not known.
+    pub(crate) fn flow(&mut self) -> u32 {
+        self.ensure_hash();
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_hash_raw(self.as_ptr()) }
+    }
+
+    /// Gives the packet the flow and the priority of another one.
+    pub(super) fn copy_flow(&mut self, model: &Self) {
+        let from = model.as_ptr();
+        // SAFETY: Both are ours.
+        unsafe {
+            bindings::skb_set_flow(
+                self.as_ptr(),
+                bindings::skb_hash_raw(from),
+                bindings::skb_l4_hash(from),
+                bindings::skb_sw_hash(from),
+                bindings::skb_tstamp_type(from),
+            );
+            bindings::skb_copy_priority(self.as_ptr(), from);
+        }
+    }
+
+    /// Makes the packet, a new one, count against the socket that `model` counts against, if it counts as
+    /// sent data there. That keeps a sender from filling the queues behind us: his data count until the
+    /// device has sent them.
+    pub(super) fn charge_like(&mut self, model: &Self) {
+        let (to, from) = (self.as_ptr(), model.as_ptr());
+        // SAFETY: Both are ours. The socket lives while `model` counts against it, and then while `to`
+        // does: that is what the two destructors, which undo this, are for.
+        unsafe {
+            if bindings::skb_counts_as_sent(from) {
+                bindings::skb_copy_socket(to, from);
+                bindings::sk_wmem_add(bindings::skb_sk(from), (*to).truesize as i32);
+            }
+        }
+    }
+
+    /// Frees the packet as one that was used, not dropped. Bottom halves off.
     pub(crate) fn consume(self) {
-        // SAFETY: Ownership goes to the function.
-        unsafe { bindings::consume_skb(self.into_raw()) };
+        // SAFETY: Ownership goes to the function, which with a budget keeps the memory for this CPU.
+        unsafe { bindings::napi_consume_skb(self.into_raw(), 1) };
     }
 
     /// The packet, or a copy of its `sk_buff` if somebody else has a reference to that.
@@ -261,7 +321,7 @@ impl Skb {
     }
 
     /// Cuts a GSO packet into the packets that it stands for; any other is returned as it is. The
-    /// device that the packet was sent by must still live.
+    /// device that the packet was sent by must still live. Bottom halves off.
     ///
     /// # Errors
     ///
@@ -300,6 +360,26 @@ impl Skb {
             }
         }
         Ok(())
+    }
+
+    /// The packet with its octets, if they are in one piece, nobody else uses them, and there is room for
+    /// `tailroom` more.
+    pub(crate) fn try_linear(self, tailroom: usize) -> Result<LinearSkb, Self> {
+        // SAFETY: The packet is ours.
+        let room = unsafe { bindings::skb_tailroom(self.as_ptr()) } as usize;
+        if self.is_linear_and_private() && room >= tailroom {
+            // INVARIANT: That was checked.
+            Ok(LinearSkb(self))
+        } else {
+            Err(self)
+        }
+    }
+
+    /// Whether the packet is in one piece, and neither it nor its contents have another user.
+    pub(crate) fn is_linear_and_private(&self) -> bool {
+        let raw = self.as_ptr();
+        // SAFETY: The packet is ours.
+        unsafe { (*raw).data_len == 0 && !bindings::skb_cloned(raw) && !bindings::skb_shared(raw) }
     }
 
     /// Makes the packet linear, private, and with room before and after the data. The packet keeps
@@ -352,278 +432,5 @@ fn version_of(protocol: u16) -> Option<IpVersion> {
         IPV4 => Some(IpVersion::V4),
         IPV6 => Some(IpVersion::V6),
         _ => None,
-    }
-}
-
-/// A packet in one piece that is shared with nobody.
-///
-/// # Invariants
-///
-/// The packet's data is linear, and neither it nor the `sk_buff` has another user.
-pub(crate) struct LinearSkb(Skb);
-
-impl LinearSkb {
-    /// An empty packet with room before and after the data. Any context.
-    pub(crate) fn alloc(headroom: usize, tailroom: usize) -> Result<Self> {
-        let size = u32::try_from(headroom.saturating_add(tailroom)).map_err(|_| EMSGSIZE)?;
-        // SAFETY: No requirements.
-        let skb = unsafe { bindings::alloc_skb(size, bindings::GFP_ATOMIC_MASK) };
-        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
-        // SAFETY: The packet is new and empty, and has the room.
-        unsafe { bindings::skb_reserve(skb.as_ptr(), headroom as i32) };
-        // INVARIANT: New, so linear and ours alone.
-        Ok(Self(Skb { ptr: skb }))
-    }
-
-    /// The octets.
-    pub(crate) fn data(&self) -> &[u8] {
-        let raw = self.0.as_ptr();
-        // SAFETY: By the type invariant all `len` octets are at `data`.
-        unsafe { core::slice::from_raw_parts((*raw).data, (*raw).len as usize) }
-    }
-
-    /// The octets, to be written.
-    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
-        let raw = self.0.as_ptr();
-        // SAFETY: As in `data`, and nobody else uses them.
-        unsafe { core::slice::from_raw_parts_mut((*raw).data, (*raw).len as usize) }
-    }
-
-    /// Puts octets in front.
-    ///
-    /// # Errors
-    ///
-    /// `ENOBUFS` when there is no room.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result {
-        let raw = self.0.as_ptr();
-        // SAFETY: The packet is ours; the room is checked before it is used.
-        unsafe {
-            if (bindings::skb_headroom(raw) as usize) < bytes.len() {
-                return Err(ENOBUFS);
-            }
-            let to = bindings::skb_push(raw, bytes.len() as u32);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast(), bytes.len());
-        }
-        Ok(())
-    }
-
-    /// Appends octets.
-    ///
-    /// # Errors
-    ///
-    /// `ENOBUFS` when there is no room.
-    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result {
-        let to = self.make_tail(bytes.len())?;
-        // SAFETY: The room was just made, in memory that is ours alone.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
-        Ok(())
-    }
-
-    /// Appends zeros.
-    ///
-    /// # Errors
-    ///
-    /// `ENOBUFS` when there is no room.
-    pub(crate) fn put_zeros(&mut self, len: usize) -> Result {
-        let to = self.make_tail(len)?;
-        // SAFETY: The room was just made.
-        unsafe { to.write_bytes(0, len) };
-        Ok(())
-    }
-
-    fn make_tail(&mut self, len: usize) -> Result<*mut u8> {
-        let raw = self.0.as_ptr();
-        // SAFETY: The packet is ours; the room is checked before it is used.
-        unsafe {
-            if (bindings::skb_tailroom(raw) as usize) < len {
-                return Err(ENOBUFS);
-            }
-            Ok(bindings::skb_put(raw, len as u32).cast())
-        }
-    }
-
-    /// Takes octets off the front; `None` when there are not so many.
-    pub(crate) fn pull(&mut self, len: usize) -> Option<()> {
-        let raw = self.0.as_ptr();
-        // SAFETY: The packet is linear; `skb_pull` checks the length.
-        (!unsafe { bindings::skb_pull(raw, len as u32) }.is_null()).then_some(())
-    }
-
-    /// Shortens the packet to `len` octets, if it is longer.
-    pub(crate) fn trim(&mut self, len: usize) {
-        // SAFETY: The packet is linear; `skb_trim` checks the length.
-        unsafe { bindings::skb_trim(self.0.as_ptr(), len as u32) };
-    }
-
-    /// Makes the packet a payload that has nothing to do with what it was before, apart from its flow:
-    /// the flow hash and the socket that it counts against stay.
-    pub(crate) fn prepare_outer(&mut self) {
-        self.reset(true);
-    }
-
-    /// Makes the packet one that `dev` has received, checked as well as hardware could. Bottom halves
-    /// off, and they stay so until the packet has been given to the stack.
-    pub(crate) fn prepare_inner(&mut self, dev: &NetDevice, version: IpVersion) {
-        let protocol = match version {
-            IpVersion::V4 => bindings::ETH_P_IP,
-            IpVersion::V6 => bindings::ETH_P_IPV6,
-        };
-        self.reset(false);
-        // SAFETY: The packet is ours; the device outlives the read-side section.
-        unsafe {
-            bindings::skb_set_received(self.0.as_ptr(), dev.as_ptr(), (protocol as u16).to_be());
-        }
-    }
-
-    /// Forgets all that the stack knows about the packet, apart from its flow if `keep_flow`.
-    fn reset(&mut self, keep_flow: bool) {
-        let skb = self.0.as_ptr();
-        // SAFETY: The packet is ours, and its data begins with the new header.
-        unsafe {
-            let hash = bindings::skb_hash_raw(skb);
-            let (l4, sw) = (bindings::skb_l4_hash(skb), bindings::skb_sw_hash(skb));
-            let tstamp_type = bindings::skb_tstamp_type(skb);
-            bindings::skb_scrub_packet(skb, true);
-            bindings::skb_clear_headers(skb);
-            if keep_flow {
-                bindings::skb_set_flow(skb, hash, l4, sw, tstamp_type);
-            }
-            bindings::skb_forget_device(skb);
-            bindings::skb_reset_offsets(skb);
-        }
-    }
-
-    /// Carries a congestion mark of the outer header over to the IP header that the data begins with
-    /// (RFC 6040, section 4.2).
-    pub(crate) fn ecn_decapsulate(&mut self, outer_ds: u8) {
-        let raw = self.0.as_ptr();
-        if let Some(inner) = self.0.inner_ds() {
-            // SAFETY: The packet is linear and ours, and holds an IP header.
-            unsafe { bindings::inet_ecn_decapsulate(raw, outer_ds, inner) };
-        }
-    }
-
-    /// The source of an IPv4 packet.
-    pub(crate) fn ipv4_source(&self) -> Option<[u8; 4]> {
-        self.0.bytes_at(12)
-    }
-
-    /// The source of an IPv6 packet.
-    pub(crate) fn ipv6_source(&self) -> Option<[u8; 16]> {
-        self.0.bytes_at(8)
-    }
-}
-
-impl From<LinearSkb> for Skb {
-    fn from(skb: LinearSkb) -> Self {
-        skb.0
-    }
-}
-
-/// A chain of packets.
-///
-/// # Invariants
-///
-/// `head` to `tail` are owned and linked by `next`; there are `len`.
-pub(crate) struct SkbList {
-    head: *mut bindings::sk_buff,
-    tail: *mut bindings::sk_buff,
-    len: usize,
-}
-
-// SAFETY: As for the packets in it.
-unsafe impl Send for SkbList {}
-// SAFETY: As above.
-unsafe impl Sync for SkbList {}
-
-impl SkbList {
-    /// No packets.
-    pub(crate) const fn new() -> Self {
-        Self {
-            head: ptr::null_mut(),
-            tail: ptr::null_mut(),
-            len: 0,
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `head` begins a chain of packets, linked by `next`, that is handed over.
-    unsafe fn from_chain(head: *mut bindings::sk_buff) -> Self {
-        let mut list = Self::new();
-        let mut next = head;
-        while !next.is_null() {
-            let skb = next;
-            // SAFETY: The caller's promise. The link is read before the packet is taken.
-            unsafe {
-                next = (*skb).__bindgen_anon_1.__bindgen_anon_1.next;
-                list.push_back(Skb::from_raw(skb));
-            }
-        }
-        list
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_null()
-    }
-
-    /// Adds a packet at the end.
-    pub(crate) fn push_back(&mut self, skb: Skb) {
-        let skb = skb.into_raw();
-        if self.tail.is_null() {
-            self.head = skb;
-        } else {
-            // SAFETY: By the type invariant.
-            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = skb };
-        }
-        self.tail = skb;
-        self.len = self.len.saturating_add(1);
-    }
-
-    /// Takes the first packet.
-    pub(crate) fn pop_front(&mut self) -> Option<Skb> {
-        let skb = NonNull::new(self.head)?.as_ptr();
-        // SAFETY: By the type invariant; the packet leaves the chain.
-        let skb = unsafe {
-            self.head = (*skb).__bindgen_anon_1.__bindgen_anon_1.next;
-            Skb::from_raw(skb)
-        };
-        if self.head.is_null() {
-            self.tail = ptr::null_mut();
-        }
-        self.len = self.len.saturating_sub(1);
-        Some(skb)
-    }
-
-    /// Makes all packets count against no socket any more.
-    pub(crate) fn orphan(&mut self) {
-        let mut skb = self.head;
-        while !skb.is_null() {
-            // SAFETY: By the type invariant.
-            unsafe {
-                bindings::skb_orphan(skb);
-                skb = (*skb).__bindgen_anon_1.__bindgen_anon_1.next;
-            }
-        }
-    }
-}
-
-impl Iterator for SkbList {
-    type Item = Skb;
-
-    fn next(&mut self) -> Option<Skb> {
-        self.pop_front()
-    }
-}
-
-impl Drop for SkbList {
-    fn drop(&mut self) {
-        while self.pop_front().is_some() {}
     }
 }

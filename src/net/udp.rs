@@ -2,6 +2,11 @@
 
 //! UDP sockets of a tunnel: one for IPv4 and one for IPv6, on the same port.
 //!
+//! A tunnel usually hooks in before the socket's queue (`encap_rcv`), but then the stack cuts every train
+//! of datagrams first, whether the sender or GRO has made it. These sockets are plain ones that take
+//! trains whole; when the stack says that there is something in the queue, it is taken out there and
+//! then, in softirq.
+//!
 //! C header: [`include/net/udp_tunnel.h`](srctree/include/net/udp_tunnel.h)
 
 use core::ptr;
@@ -12,7 +17,10 @@ use kernel::sync::{
     Mutex, //
 };
 
-use super::bh;
+use super::bh::{
+    self,
+    BhLock, //
+};
 use super::bindings;
 use super::endpoint::{
     Address,
@@ -21,6 +29,8 @@ use super::endpoint::{
     Endpoint,
     Source, //
 };
+#[cfg(kernel_7_2)]
+use super::errno::*;
 use super::netdev::Net;
 use super::rcu::{
     self,
@@ -32,16 +42,31 @@ use super::skb::{
     Skb,
     TUNNEL_HEADROOM, //
 };
+use crate::new_bh_lock;
 
 /// With port zero the kernel picks one that is free for IPv4; it may be taken for IPv6. It is tried
 /// again so often.
 const PORT_TRIES: u32 = 100;
 
+/// Octets of a UDP header.
+pub(crate) const HEADER_LEN: usize = 8;
+
+/// Octets that may wait in a socket's queue, as the kernel counts memory. They wait only while another
+/// CPU takes out what came before them.
+const QUEUE_LIMIT: i32 = 16 << 20;
+
 /// Who takes the datagrams.
 pub(crate) trait Receiver: Send + Sync + Sized + 'static {
-    /// Takes one datagram. Its data is the payload; IP and UDP header are before it, the checksum was
-    /// verified. Softirq.
-    fn receive(this: &Shared<Self>, skb: Skb);
+    /// What is left to be done with a datagram; dropping it does it.
+    type Work<'a>;
+
+    /// The receiver's own sockets.
+    fn sockets(&self) -> &Sockets<Self>;
+
+    /// Takes one datagram, or several as a train. The data is the payload; IP and UDP header are before
+    /// it, the checksum was verified. Called in the order of arrival, for one at a time; what takes long,
+    /// and what may be done for several at a time, is what is returned. Softirq.
+    fn receive(this: &Shared<Self>, skb: Skb) -> Option<Self::Work<'_>>;
 }
 
 /// Two sockets on one port, or none.
@@ -57,6 +82,9 @@ pub(crate) struct Sockets<R: Receiver> {
     /// The receiver that the sockets have a reference of; held by who changes the sockets.
     #[pin]
     owner: Mutex<Option<Shared<R>>>,
+    /// Held by who takes a datagram out of a queue until its place in the order is fixed.
+    #[pin]
+    taking: BhLock<()>,
 }
 
 // SAFETY: The pointers are to sockets, which any thread may use.
@@ -110,6 +138,7 @@ impl<R: Receiver> Sockets<R> {
             v4: RawSlot::new(ptr::null_mut()),
             v6: RawSlot::new(ptr::null_mut()),
             owner <- new_mutex!(None, "udp.sockets"),
+            taking <- new_bh_lock!((), "udp.taking"),
         })
     }
 
@@ -196,36 +225,40 @@ impl<R: Receiver> Sockets<R> {
             (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
             (*sk).sk_sndbuf = i32::MAX;
             bindings::sk_set_memalloc(sk);
-            let mut tunnel = bindings::udp_tunnel_sock_cfg {
-                // The reference that `owner` holds outlives the sockets.
-                sk_user_data: receiver.as_raw().cast_mut().cast(),
-                encap_type: 1,
-                encap_rcv: Some(Self::encap_rcv),
-                ..Default::default()
-            };
-            bindings::setup_udp_tunnel_sock(net.as_ptr(), sk, &mut tunnel);
+            (*sk).sk_rcvbuf = QUEUE_LIMIT;
+            bindings::sk_never_poll(sk);
+            bindings::udp_take_trains(sk);
+            // The reference that `owner` holds outlives the sockets.
+            bindings::sk_set_user_data(sk, receiver.as_raw().cast_mut().cast());
+            (*sk).sk_data_ready = Some(Self::data_ready);
         }
         Ok(NewSocket(socket))
     }
 
-    unsafe extern "C" fn encap_rcv(
-        sk: *mut bindings::sock,
-        skb: *mut bindings::sk_buff,
-    ) -> core::ffi::c_int {
-        // SAFETY: The packet is handed over. The core calls with the packet at the UDP header, within a
-        // read-side section; the receiver lives as long as the socket has it as its user data.
-        unsafe {
-            let mut skb = Skb::from_raw(skb);
+    /// The stack has put something into the socket's queue. Softirq.
+    unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
+        // SAFETY: The core calls within a read-side section; the receiver lives as long as the socket has
+        // it as its user data.
+        let receiver = unsafe {
             let receiver = bindings::sk_user_data(sk);
-            if receiver.is_null() || !skb.strip_udp() {
-                return 0;
+            if receiver.is_null() {
+                return;
             }
-            let receiver = Shared::<R>::borrow_raw(receiver.cast_const().cast());
-            if let Some(receiver) = receiver.upgrade() {
-                R::receive(&receiver, skb);
-            }
+            Shared::<R>::borrow_raw(receiver.cast_const().cast())
+        };
+        let Some(receiver) = receiver.upgrade() else {
+            return;
+        };
+        loop {
+            let taking = receiver.sockets().taking.lock();
+            // SAFETY: The socket lives during the call.
+            let Some(skb) = (unsafe { take_datagram(sk) }) else {
+                break;
+            };
+            let work = R::receive(&receiver, skb);
+            drop(taking);
+            drop(work);
         }
-        0
     }
 
     /// Sends a payload. `to.source` is cleared when it cannot be used any more. Any context.
@@ -442,6 +475,42 @@ impl<R: Receiver> Sockets<R> {
         }
         Ok(())
     }
+}
+
+/// Takes the next datagram, or train of datagrams, out of the socket's queue. What has a bad checksum is
+/// dropped and counted.
+///
+/// # Safety
+///
+/// The socket lives. Softirq.
+unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
+    // An error that an ICMP message has left at the socket is reported once, in place of a datagram.
+    let mut tries = 8u32;
+    while tries > 0 {
+        let (mut offset, mut error) = (0, 0);
+        // SAFETY: The caller's promise.
+        let raw = unsafe {
+            bindings::__skb_recv_udp(sk, bindings::MSG_DONTWAIT, &mut offset, &mut error)
+        };
+        if raw.is_null() {
+            if error == EAGAIN.to_errno() {
+                return None;
+            }
+            tries = tries.saturating_sub(1);
+            continue;
+        }
+        // SAFETY: The packet was handed over.
+        let mut skb = unsafe { Skb::from_raw(raw) };
+        // While the packet was in the queue, the socket used the place of the device for its own ends.
+        skb.forget_device();
+        // SAFETY: The packet is ours; the socket lives.
+        unsafe {
+            if !bindings::udp_checksum_is_bad(skb.as_ptr()) {
+                return Some(skb);
+            }
+        }
+    }
+    None
 }
 
 /// # Safety

@@ -68,6 +68,15 @@ impl Queue {
         )
     }
 
+    /// A queue whose items run on the CPU that they are queued for, in turn with ordinary threads, and also
+    /// when memory is short.
+    pub(crate) fn percpu(name: &'static CStr) -> Result<Self> {
+        Self::new(
+            name,
+            bindings::wq_flags_WQ_PERCPU | bindings::wq_flags_WQ_MEM_RECLAIM,
+        )
+    }
+
     pub(super) fn as_ptr(&self) -> *mut bindings::workqueue_struct {
         self.ptr.as_ptr()
     }

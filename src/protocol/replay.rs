@@ -44,6 +44,11 @@ impl ReplayWindow {
         self.ring.get_mut(number as usize & (WORDS - 1))
     }
 
+    /// The newest counter; zero before the first.
+    pub fn newest(&self) -> u64 {
+        self.end.saturating_sub(1)
+    }
+
     /// Takes note of `counter`. `false` if it was there before, is too old to tell, or is beyond what
     /// a session may use. To be called for authentic messages only.
     #[must_use]

@@ -84,10 +84,23 @@ impl<C: Crypto> Session<C> {
         C::seal_in_place(buf, &[], counter, self.sending.bytes())
     }
 
+    /// Seals `plain`, a padded packet, into `sealed`, which is 16 octets longer.
+    #[must_use]
+    pub fn seal(&self, counter: u64, sealed: &mut [u8], plain: &[u8]) -> bool {
+        C::seal(sealed, plain, &[], counter, self.sending.bytes())
+    }
+
     /// Opens what follows the head of a message, in place. `false` when it is not authentic.
     #[must_use]
     pub fn open_in_place(&self, counter: u64, buf: &mut [u8]) -> bool {
         C::open_in_place(buf, &[], counter, self.receiving.bytes())
+    }
+
+    /// Opens `sealed`, what follows the head of a message, into `plain`, which is 16 octets shorter.
+    /// `false` when it is not authentic.
+    #[must_use]
+    pub fn open(&self, counter: u64, plain: &mut [u8], sealed: &[u8]) -> bool {
+        C::open(plain, sealed, &[], counter, self.receiving.bytes())
     }
 
     fn age(&self, now: Instant) -> Duration {

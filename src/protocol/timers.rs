@@ -57,6 +57,10 @@ pub struct Actions {
     pub send_keepalive: bool,
     /// Send an initiation.
     pub initiate: bool,
+    /// How often the initiation has been repeated with this one; zero if it is not a repetition.
+    pub retries: u32,
+    /// The initiation is sent because nothing came back for [`REPLY_TIMEOUT`].
+    pub silence: bool,
     /// Forget which of our addresses the peer is reached from: it may be the cause of the trouble.
     pub clear_source: bool,
     /// No response came for too long: drop the packets that wait for a session.
@@ -175,12 +179,14 @@ impl Timers {
                 self.zero_keys.get_or_insert(now.after(KEYS_LIFETIME));
             } else {
                 self.retries = self.retries.saturating_add(1);
+                actions.retries = self.retries;
                 actions.clear_source = true;
                 actions.initiate = true;
             }
         }
         if due(&mut self.no_reply) {
             self.retries = 0;
+            actions.silence = true;
             actions.clear_source = true;
             actions.initiate = true;
         }

@@ -41,40 +41,56 @@ tunnel() {
 		netns add b
 		link add veth0 netns a type veth peer name veth0 netns b
 	EOT
+	[ "$WG_DRIVER" = none ] || {
+		interface a eBf9sOwDqKAyZjnMAW+fVSNiDyVkqIuwwqYB5rTsF1E= 1000 \
+			KEcVdFKdZ8XkVMbPVXVBDRP0YzMkwwCrkdYtTTTB+FM= 192.168.241.2/32,fd41::2/128 "$(outside 2 "$outside"):2000"
+		interface b KEcVdFKdZ8XkVMbPVXVBDRP0YzMkwwCrkdYtTTTB+FM= 2000 \
+			eBf9sOwDqKAyZjnMAW+fVSNiDyVkqIuwwqYB5rTsF1E= 192.168.241.1/32,fd41::1/128 "$(outside 1 "$outside"):1000"
+	} || return
 	for n in a b; do
 		ip -n $n -batch - <<-EOT
 			link set lo up
 			addr add 10.0.0.$i/24 dev veth0
 			addr add fd00::$i/64 dev veth0 nodad
 			link set veth0 up
-			link add wg0 type wireguard
+		EOT
+		[ "$WG_DRIVER" = none ] || ip -n $n -batch - <<-EOT
 			addr add 192.168.241.$i/24 dev wg0
 			addr add fd41::$i/64 dev wg0 nodad
 			link set wg0 up
 		EOT
 		i=2
 	done
-	a wg setconf wg0 /dev/fd/0 <<-EOT
-		[Interface]
-		PrivateKey = eBf9sOwDqKAyZjnMAW+fVSNiDyVkqIuwwqYB5rTsF1E=
-		ListenPort = 1000
-		[Peer]
-		PublicKey = $(wg pubkey <<<"KEcVdFKdZ8XkVMbPVXVBDRP0YzMkwwCrkdYtTTTB+FM=")
-		AllowedIPs = 192.168.241.2/32, fd41::2/128
-		Endpoint = $(outside 2 "$outside"):2000
-	EOT
-	b wg setconf wg0 /dev/fd/0 <<-EOT
-		[Interface]
-		PrivateKey = KEcVdFKdZ8XkVMbPVXVBDRP0YzMkwwCrkdYtTTTB+FM=
-		ListenPort = 2000
-		[Peer]
-		PublicKey = $(wg pubkey <<<"eBf9sOwDqKAyZjnMAW+fVSNiDyVkqIuwwqYB5rTsF1E=")
-		AllowedIPs = 192.168.241.1/32, fd41::1/128
-		Endpoint = $(outside 1 "$outside"):1000
-	EOT
 	ip netns exec b iperf3 -s -D -I /tmp/iperf3.pid >/dev/null
-	a ping -q -c 3 -i 0.1 -W 3 192.168.241.2 >/dev/null || return
+	if [ "$WG_DRIVER" = none ]; then
+		a ping -q -c 3 -i 0.1 -W 3 10.0.0.2 >/dev/null
+	else
+		a ping -q -c 3 -i 0.1 -W 3 192.168.241.2 >/dev/null
+	fi || return
 	echo "$outside" >/tmp/tunnel
+}
+
+# Makes and configures wg0 in a namespace.
+# usage: interface NAMESPACE PRIVATE-KEY PORT PRIVATE-KEY-OF-PEER ALLOWED-IPS ENDPOINT
+interface() {
+	# The control sockets of all wireguard-go are in one directory: the names have to differ at first.
+	local name=wg-$1
+	if [ "$WG_DRIVER" = go ]; then
+		# It warns that the kernel has a driver of its own.
+		ip netns exec "$1" wireguard-go "$name" >/dev/null 2>&1
+	else
+		ip -n "$1" link add "$name" type wireguard
+	fi || return
+	ip netns exec "$1" wg setconf "$name" /dev/fd/0 <<-EOT || return
+		[Interface]
+		PrivateKey = $2
+		ListenPort = $3
+		[Peer]
+		PublicKey = $(wg pubkey <<<"$4")
+		AllowedIPs = $5
+		Endpoint = $6
+	EOT
+	ip -n "$1" link set "$name" name wg0
 }
 
 # Takes the tunnel away.

@@ -117,8 +117,11 @@ fn watch(dir: PathBuf) {
     }
 }
 
+/// # Safety
+///
+/// To be called by QEMU: `arguments` are `count` strings.
 #[no_mangle]
-pub extern "C" fn qemu_plugin_install(
+pub unsafe extern "C" fn qemu_plugin_install(
     id: u64,
     _info: *const c_void,
     count: c_int,

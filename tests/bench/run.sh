@@ -1,17 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Loads one driver after the other in the same guest and runs the groups of measurements with each.
+# Loads one driver after the other in the same guest and runs groups of measurements with each.
 # Runs in a guest whose driver is not loaded; scripts/bench starts it.
 #
-# usage: run.sh "DRIVER..." GROUP...
+# usage: run.sh DRIVER:GROUP[,GROUP...]...
 #
-# A driver is stock, ours, or none (for what needs no driver). A group is a script in this directory.
-# METRICS (patterns; empty for all) and QUICK are for these.
+# A driver is stock (the in-tree one), ours, go (wireguard-go) or none. A group is a script in this
+# directory. METRICS (patterns; empty for all) and QUICK are for these.
 
 cd "$(dirname "$0")" && source ./lib.sh
-drivers=$1
-shift
 export WG_DRIVER
 
 load() {
@@ -24,13 +22,20 @@ load() {
 		done
 		insmod /src/wireguard.ko
 		;;
+	go) modprobe tun ;;
+	none) modprobe veth ;;
+	*)
+		echo "# unknown driver '$1'"
+		return 1
+		;;
 	esac
 }
 
 status=0
-for WG_DRIVER in $drivers; do
+for run; do
+	WG_DRIVER=${run%%:*}
 	load "$WG_DRIVER" || exit
-	for group; do
+	for group in $(tr ',' ' ' <<<"${run#*:}"); do
 		echo "# $WG_DRIVER: $group"
 		bash "./$group.sh" || { echo "# $WG_DRIVER: $group failed"; status=1; }
 	done

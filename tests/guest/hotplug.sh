@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # slow (until it has been run: see Documentation/status.md)
 # time: 600
-# options: --smp 3
+# guest: --smp 3
 # CPUs come and go, and peers and namespaces with them, while traffic flows: no work is queued where
 # nobody does it, nothing hangs, nothing is left. DURATION=1800 makes a soak of it.
 

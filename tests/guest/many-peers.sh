@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 400
-# Thousands of peers: set, shown in many parts, changed while being shown, deleted.
+# Thousands of peers: set, shown in many parts, changed while being shown, deleted. big-dump is larger.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 8

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 2400
-# options: --icount --smp 2
+# guest: --icount --smp 2
 # Upstream's own test of the driver, tools/testing/selftests/wireguard/netns.sh, as it is in the
 # kernel's source: this only prepares what it expects to find, runs it, and says how it ended.
 # REPEAT=10 runs it ten times in one boot.

@@ -195,10 +195,12 @@ impl Model {
                 self.add(now, GaveUp);
             } else {
                 (actions.initiate, actions.clear_source) = (true, true);
+                actions.retries = retries as u32 + 1;
             }
         }
         if due(self.no_reply()) {
             self.add(now, Fired(NoReply));
+            actions.silence = true;
             (actions.initiate, actions.clear_source) = (true, true);
         }
         if due(self.keepalive()) {

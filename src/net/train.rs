@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trains: many datagrams of one length in one packet.
+//!
+//! A train that is sent has to be cut into its datagrams by the network device, or by the stack just
+//! before it (`SKB_GSO_UDP_L4`); until then it is routed, filtered and queued as one packet. What was
+//! received as one train is a packet whose data are the payloads one behind the other. Only the last one
+//! may be shorter than the others.
+
+use core::mem::MaybeUninit;
+
+use kernel::prelude::*;
+
+use super::bh::BhGuard;
+use super::bindings;
+use super::pool::{
+    Buffer,
+    Buffers,
+    PAGE_LEN, //
+};
+use super::skb::{
+    LinearSkb,
+    Skb,
+    SkbList, //
+};
+
+/// The UDP layer takes no more datagrams in one packet.
+const MAX_MESSAGES: usize = 128;
+/// Octets of payload that fit the length fields of IP and UDP.
+const MAX_PAYLOAD: usize = 65535 - 40 - super::udp::HEADER_LEN;
+
+/// How many messages of `len` octets fit one train; zero when none does.
+pub(crate) fn capacity(len: usize) -> usize {
+    let per_page = PAGE_LEN.checked_div(len).unwrap_or(0);
+    (MAX_PAYLOAD.checked_div(len).unwrap_or(0))
+        .min(MAX_MESSAGES)
+        .min(per_page.saturating_mul(bindings::MAX_SKB_FRAGS as usize))
+}
+
+/// How many pieces of `size` octets `total` octets make; the last may be shorter. Zero when `size` is.
+pub(crate) fn pieces(total: usize, size: usize) -> usize {
+    let whole = total.checked_div(size).unwrap_or(0);
+    let rest = total.checked_rem(size).unwrap_or(0);
+    whole.saturating_add(usize::from(rest != 0))
+}
+
+/// A train that is being put together.
+pub(crate) struct Train<'a> {
+    head: LinearSkb,
+    buffers: &'a Buffers,
+    /// What the next messages are written to, and how much of it is used.
+    buffer: Option<(Buffer<'a>, usize)>,
+    /// Octets of each message but the last.
+    len: usize,
+    /// Messages that there are.
+    count: usize,
+    /// Messages that there will be.
+    planned: usize,
+}
+
+impl<'a> Train<'a> {
+    /// An empty train for `planned` messages, at most [`capacity`], of at most `len` octets, with `headroom`
+    /// octets in front.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        buffers: &'a Buffers,
+        headroom: usize,
+        len: usize,
+        planned: usize,
+    ) -> Result<Self> {
+        Ok(Self {
+            head: LinearSkb::alloc(headroom, 0)?,
+            buffers,
+            buffer: None,
+            len,
+            count: 0,
+            planned,
+        })
+    }
+
+    /// Adds a message of `len` octets; `write` fills them. Only the last message may be shorter than the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EMSGSIZE` when the message does not fit; what `write` says.
+    pub(crate) fn add<R>(
+        &mut self,
+        len: usize,
+        bh: &BhGuard,
+        write: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
+        let mut buffer = match self.buffer.take() {
+            Some((buffer, used)) if buffer.size().saturating_sub(used) >= len => (buffer, used),
+            full => {
+                if let Some((buffer, used)) = full {
+                    self.attach(buffer, used)?;
+                }
+                let left = self.planned.saturating_sub(self.count).max(1);
+                let per_page = PAGE_LEN.checked_div(self.len).unwrap_or(1).max(1);
+                let size = self.len.saturating_mul(left.min(per_page));
+                (self.buffers.alloc(size, bh)?, 0)
+            }
+        };
+        let to = buffer
+            .0
+            .octets()
+            .get_mut(buffer.1..)
+            .and_then(|to| to.get_mut(..len));
+        let result = to.ok_or(EMSGSIZE).and_then(write);
+        if result.is_ok() {
+            buffer.1 = buffer.1.saturating_add(len);
+            self.count = self.count.saturating_add(1);
+        }
+        self.buffer = Some(buffer);
+        result
+    }
+
+    /// Makes a used buffer part of the packet.
+    fn attach(&mut self, buffer: Buffer<'_>, used: usize) -> Result {
+        if used == 0 {
+            return Ok(());
+        }
+        let raw = self.head.as_skb().as_ptr();
+        // SAFETY: The packet is ours; the buffer goes to it and is freed with it, back to its pool.
+        unsafe {
+            if bindings::skb_nr_frags(raw) >= bindings::MAX_SKB_FRAGS {
+                return Err(EMSGSIZE);
+            }
+            let size = buffer.size();
+            bindings::skb_add_buffer(raw, buffer.into_raw().cast(), used as u32, size as u32);
+        }
+        Ok(())
+    }
+
+    /// The packet, with flow, priority and socket of `model`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODATA` when there is no message.
+    pub(crate) fn finish(mut self, model: &Skb) -> Result<Skb> {
+        if let Some((buffer, used)) = self.buffer.take() {
+            self.attach(buffer, used)?;
+        }
+        let mut skb = Skb::from(self.head);
+        let raw = skb.as_ptr();
+        // SAFETY: The packet is ours.
+        unsafe {
+            match self.count {
+                0 => return Err(ENODATA),
+                1 => {}
+                count => bindings::skb_set_udp_gso(raw, self.len as u16, count as u16),
+            }
+            bindings::skb_reset_offsets(raw);
+        }
+        skb.copy_flow(model);
+        skb.charge_like(model);
+        Ok(skb)
+    }
+}
+
+/// Reads the messages of a packet one after the other.
+///
+/// # Invariants
+///
+/// `state` was prepared for `skb`, which is not changed while this exists.
+pub(crate) struct Reader<'a> {
+    skb: &'a Skb,
+    state: bindings::skb_seq_state,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins at the packet's data.
+    pub(crate) fn new(skb: &'a Skb) -> Self {
+        let mut state = MaybeUninit::uninit();
+        // SAFETY: The function initialises all that is looked at later.
+        let state = unsafe {
+            bindings::skb_prepare_seq_read(
+                skb.as_ptr(),
+                0,
+                (*skb.as_ptr()).len,
+                state.as_mut_ptr(),
+            );
+            state.assume_init()
+        };
+        Self { skb, state }
+    }
+
+    /// `len` octets at `offset`, if they are in one piece. Offsets must not go down from call to call.
+    pub(crate) fn piece(&mut self, offset: usize, len: usize) -> Option<&[u8]> {
+        let mut data = core::ptr::null();
+        // SAFETY: By the type invariant.
+        let there =
+            unsafe { bindings::skb_seq_read(offset as u32, &mut data, &mut self.state) } as usize;
+        if there < len {
+            return None;
+        }
+        // SAFETY: The function gives as many octets as it says, mapped until it is called again.
+        Some(unsafe { core::slice::from_raw_parts(data, len) })
+    }
+
+    /// The packet.
+    pub(crate) fn packet(&self) -> &'a Skb {
+        self.skb
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_abort_seq_read(&mut self.state) };
+    }
+}
+
+impl Skb {
+    /// How many messages the packet is, as a train or alone.
+    pub(crate) fn messages(&self) -> usize {
+        match self.stride() {
+            0 => 1,
+            stride => pieces(self.len(), stride),
+        }
+    }
+
+    /// Octets of each message of a train but the last; zero when the packet is one message.
+    pub(crate) fn stride(&self) -> usize {
+        // SAFETY: The packet is ours.
+        unsafe { bindings::skb_gso_size(self.as_ptr()) as usize }
+    }
+
+    /// Octets of the packet's first message.
+    pub(crate) fn first_message_len(&self) -> usize {
+        match self.stride() {
+            0 => self.len(),
+            stride => stride.min(self.len()),
+        }
+    }
+
+    /// Cuts a received train into its datagrams, each with IP and UDP header before its data.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `ENOMEM`. The packet is gone.
+    pub(crate) fn cut(self) -> Result<SkbList> {
+        // SAFETY: The packet is ours, and its headers lie before its data.
+        // The checksums were looked at already, so that nobody need compute them anew.
+        let segments = unsafe {
+            bindings::skb_push_to_mac(self.as_ptr());
+            bindings::__skb_gso_segment(self.as_ptr(), bindings::KEEP_CHECKSUMS, false)
+        };
+        let segments = kernel::error::from_err_ptr(segments)?;
+        if segments.is_null() {
+            return Err(EINVAL);
+        }
+        self.consume();
+        // SAFETY: The segments are linked by `next` and owned by nobody else.
+        let mut list = unsafe { SkbList::from_chain(segments) };
+        let mut out = SkbList::new();
+        while let Some(skb) = list.pop_front() {
+            // SAFETY: The packet is ours and begins at its link layer header.
+            unsafe { bindings::skb_pull_to_udp_payload(skb.as_ptr()) };
+            out.push_back(skb);
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a dump shows of a device's peers, message by message.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+use super::{
+    allowedip_attr,
+    device_attr,
+    peer_attr,
+    AF_INET,
+    AF_INET6,
+    PROTOCOL_VERSION, //
+};
+use crate::allowed_ips::Prefix;
+use crate::device::Config;
+use crate::net::genl::Message;
+use crate::peer::Peer;
+
+/// Puts the peers from position `peer` on into a message. `true` when all are out.
+pub(super) fn put_peers(
+    m: &mut Message<'_>,
+    config: &Config,
+    peer: &mut usize,
+    allowed_ip: &mut usize,
+) -> Result<bool> {
+    if config.peers.is_empty() {
+        return Ok(true);
+    }
+    let nest = m.nest(device_attr::PEERS)?;
+    let mut complete = true;
+    while let Some(next) = config.peers.get(*peer) {
+        if put_peer(m, next, allowed_ip).is_err() {
+            complete = false;
+            break;
+        }
+        *peer = peer.saturating_add(1);
+    }
+    m.end(nest);
+    Ok(complete)
+}
+
+/// Puts one peer, or the rest of it from position `allowed_ip` on. An error means that the message is
+/// full; what went in is whole, and the position says where to go on.
+fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result {
+    let nest = m.nest(0)?;
+    if let Err(e) = put_peer_head(m, peer, *allowed_ip == 0) {
+        m.cancel(nest);
+        return Err(e);
+    }
+    let list = match m.nest(peer_attr::ALLOWEDIPS) {
+        Ok(list) => list,
+        Err(e) => {
+            m.cancel(nest);
+            return Err(e);
+        }
+    };
+    let first = *allowed_ip;
+    let mut result = Ok(());
+    loop {
+        let Some(prefix) = peer.prefix(*allowed_ip) else {
+            break;
+        };
+        result = put_prefix(m, &prefix);
+        if result.is_err() {
+            break;
+        }
+        *allowed_ip = allowed_ip.saturating_add(1);
+    }
+    if *allowed_ip == first {
+        m.cancel(list);
+    } else {
+        m.end(list);
+    }
+    m.end(nest);
+    if result.is_ok() {
+        *allowed_ip = 0;
+    }
+    result
+}
+
+/// The attributes of a peer apart from its allowed IPs; only the name if they are out already.
+fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
+    m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key)?;
+    if !first {
+        return Ok(());
+    }
+    m.put_bytes(
+        peer_attr::PRESHARED_KEY,
+        peer.handshake.lock().remote.preshared(),
+    )?;
+    let status = peer.status();
+    let (seconds, nanoseconds) = status.last_handshake;
+    let mut timespec = [0; 16];
+    if let Some((s, ns)) = timespec.split_first_chunk_mut::<8>() {
+        *s = seconds.to_ne_bytes();
+        if let Some(ns) = ns.first_chunk_mut::<8>() {
+            *ns = u64::from(nanoseconds).to_ne_bytes();
+        }
+    }
+    m.put_bytes(peer_attr::LAST_HANDSHAKE_TIME, &timespec)?;
+    m.put_u16(
+        peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
+        status.persistent_keepalive,
+    )?;
+    m.put_u64(peer_attr::TX_BYTES, peer.tx_bytes.load(Relaxed))?;
+    m.put_u64(peer_attr::RX_BYTES, peer.rx_bytes.load(Relaxed))?;
+    m.put_u32(peer_attr::PROTOCOL_VERSION, PROTOCOL_VERSION)?;
+    if let Some(endpoint) = peer.endpoint() {
+        let (sockaddr, len) = endpoint.remote.to_sockaddr();
+        m.put_bytes(peer_attr::ENDPOINT, sockaddr.get(..len).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn put_prefix(m: &mut Message<'_>, prefix: &Prefix) -> Result {
+    let nest = m.nest(0)?;
+    let family = if prefix.is_v6() { AF_INET6 } else { AF_INET };
+    let (octets, len) = prefix.octets();
+    let result = m
+        .put_u8(allowedip_attr::CIDR_MASK, prefix.bits())
+        .and_then(|()| m.put_u16(allowedip_attr::FAMILY, family))
+        .and_then(|()| {
+            m.put_bytes(
+                allowedip_attr::IPADDR,
+                octets.get(..len).unwrap_or_default(),
+            )
+        });
+    match result {
+        Ok(()) => m.end(nest),
+        Err(_) => m.cancel(nest),
+    }
+    result
+}

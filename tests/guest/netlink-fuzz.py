@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Random and mutated requests to the generic netlink family "wireguard".
+
+usage: netlink-fuzz.py COUNT SEED OUTPUT INTERFACE...
+
+The requests know the structure of the family (the attributes that include/uapi/linux/wireguard.h
+names, their types, flags and nesting) and break it in one place or several. The same seed makes the
+same requests. One line for each goes to OUTPUT: its number, its errno, and what it was.
+"""
+
+import os
+import random
+import socket
+import struct
+import sys
+
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
+NLA_F_NESTED = 0x8000
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+GENL_ID_CTRL = 16
+
+# A kind of value: its lengths are what the policy wants, its contents what the driver looks at.
+U8, U16, U32, U64, NAME, KEY, TIME, ENDPOINT, ADDRESS, PEERS, ALLOWED_IPS = range(11)
+DEVICE = {1: U32, 2: NAME, 3: KEY, 4: KEY, 5: U32, 6: U16, 7: U32, 8: PEERS}
+PEER = {1: KEY, 2: KEY, 3: U32, 4: ENDPOINT, 5: U16, 6: TIME, 7: U64, 8: U64, 9: ALLOWED_IPS, 10: U32}
+ALLOWED_IP = {1: U16, 2: ADDRESS, 3: U8, 4: U32}
+
+
+def attribute(kind, payload, nested=False):
+    kind |= NLA_F_NESTED if nested else 0
+    data = struct.pack("=HH", (4 + len(payload)) & 0xFFFF, kind) + payload
+    return data + bytes(-len(data) % 4)
+
+
+class Requests:
+    """Makes requests out of random numbers."""
+
+    def __init__(self, seed, interfaces):
+        self.random = random.Random(seed)
+        self.interfaces = interfaces
+        # Few keys and few prefixes, so that requests meet what earlier ones have left.
+        self.keys = [self.random.randbytes(32) for _ in range(24)] + [bytes(32)]
+        self.prefixes = [self.random.randbytes(16) for _ in range(48)]
+
+    def one_in(self, n):
+        return self.random.randrange(n) == 0
+
+    def value(self, kind, table):
+        r = self.random
+        if kind == U8:
+            return bytes([r.choice([0, 1, 8, 16, 24, 31, 32, 33, 64, 96, 127, 128, 129, 255])])
+        if kind == U16:
+            if table is ALLOWED_IP:
+                return struct.pack("=H", r.choice([2, 2, 10, 10, 0, 1, 255, r.randrange(1 << 16)]))
+            return struct.pack("=H", r.choice([0, 1, 25, 51820, 51821, 65535]))
+        if kind == U32:
+            return struct.pack("=I", r.choice([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 1 << 31, r.getrandbits(32)]))
+        if kind == U64:
+            return r.randbytes(8)
+        if kind == NAME:
+            return r.choice(self.interfaces + ["lo", "nosuch", "", "x" * 15, "x" * 16]).encode() + bytes(r.randrange(2))
+        if kind == KEY:
+            return r.choice(self.keys)
+        if kind == TIME:
+            return r.randbytes(16)
+        if kind == ENDPOINT:
+            four = struct.pack("=H", socket.AF_INET) + struct.pack("!H", r.randrange(65536)) + r.randbytes(4) + bytes(8)
+            six = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", r.randrange(65536), 0) + r.randbytes(16) + bytes(4)
+            return r.choice([four, six, four[:15], six[:27], six + four, struct.pack("=H", r.randrange(50)) + r.randbytes(26)])
+        if kind == ADDRESS:
+            return r.choice(self.prefixes)[: r.choice([4, 16, 4, 16, 4, 16, 3, 5, 15])]
+        if kind == PEERS:
+            return self.nest(PEER, r.choice([0, 1, 1, 1, 2, 3, 8]))
+        return self.nest(ALLOWED_IP, r.choice([0, 1, 1, 2, 2, 4, 16]))
+
+    def nest(self, table, number):
+        return b"".join(
+            attribute(0 if not self.one_in(20) else self.random.randrange(12), self.attributes(table), not self.one_in(40))
+            for _ in range(number)
+        )
+
+    def attributes(self, table, wanted=()):
+        r = self.random
+        kinds = [k for k in table if k in wanted or r.random() < 0.45]
+        if table is PEER and not self.one_in(30):
+            kinds = sorted(set(kinds) | {1})
+        if table is ALLOWED_IP and not self.one_in(30):
+            return self.allowed_ip()
+        if self.one_in(25):
+            r.shuffle(kinds)
+        if kinds and self.one_in(25):
+            kinds.append(r.choice(kinds))
+        out = b""
+        for kind in kinds:
+            type_ = table[kind]
+            payload = self.value(type_, table)
+            if type_ == U32 and kind in (3, 5) and not self.one_in(10):
+                # Flags: mostly ones that there are.
+                payload = struct.pack("=I", r.choice([0, 0, 0, 1] if table is DEVICE else [0, 0, 0, 1, 2, 4, 6]))
+            if type_ == U32 and table is PEER and kind == 10 and not self.one_in(10):
+                payload = struct.pack("=I", 1)
+            if self.one_in(60):
+                payload = r.choice([payload[:-1], payload + b"\0", b"", payload * 2, r.randbytes(r.randrange(64))])
+            out += attribute(kind if not self.one_in(80) else r.randrange(40), payload, type_ >= PEERS and not self.one_in(30))
+        if self.one_in(80):
+            # A tail that is no attribute, or one that claims more than there is.
+            out += r.choice([r.randbytes(r.randrange(1, 8)), struct.pack("=HH", r.randrange(1 << 16), r.randrange(1 << 16))])
+        return out
+
+    def allowed_ip(self):
+        """One that makes sense, most of the time."""
+        r = self.random
+        six = self.one_in(2)
+        out = attribute(1, struct.pack("=H", 10 if six else 2))
+        out += attribute(2, r.choice(self.prefixes)[: 16 if six else 4])
+        out += attribute(3, bytes([r.randrange(129 if six else 33) if not self.one_in(20) else 200]))
+        if self.one_in(4):
+            out += attribute(4, struct.pack("=I", 1))
+        return out
+
+    def next(self):
+        """The command, its flags, and its attributes."""
+        r = self.random
+        if self.one_in(12):
+            body = self.attributes({1: U32, 2: NAME}) if self.one_in(3) else attribute(2, r.choice(self.interfaces).encode() + b"\0")
+            command, flags = 0, NLM_F_DUMP
+        else:
+            # Which interface it is for must mostly be right, or nothing else is looked at.
+            if self.one_in(10):
+                body = self.attributes(DEVICE)
+            else:
+                body = attribute(2, r.choice(self.interfaces).encode() + b"\0")
+                body += self.attributes({k: v for k, v in DEVICE.items() if k > 2}, wanted=(8,) if self.one_in(2) else ())
+            command, flags = 1, 0
+        if self.one_in(60):
+            flags ^= r.choice([NLM_F_DUMP, 0x100, 0x200, 0x400, 0x800])
+        if self.one_in(60):
+            command = r.randrange(256)
+        if self.one_in(5) and body:
+            changed = bytearray(body)
+            for _ in range(r.randrange(1, 5)):
+                changed[r.randrange(len(changed))] ^= 1 << r.randrange(8)
+            body = bytes(changed)
+        if self.one_in(60):
+            body = body[: r.randrange(len(body) + 1)]
+        return command, flags, body
+
+
+class Netlink:
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)  # NETLINK_GENERIC
+        self.socket.bind((0, 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.settimeout(120)
+        self.sequence = 0
+
+    def ask(self, family, command, flags, body):
+        """Sends a request; the errno of the answer and the payloads that came before it."""
+        self.sequence += 1
+        genl = struct.pack("=BBH", command, 1, 0) + body
+        flags |= NLM_F_REQUEST | NLM_F_ACK
+        self.socket.send(struct.pack("=IHHII", 16 + len(genl), family, flags, self.sequence, 0) + genl)
+        answers = []
+        while True:
+            data = self.socket.recv(1 << 17)
+            while len(data) >= 16:
+                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data)
+                message, data = data[16:length], data[(length + 3) & ~3 :]
+                if sequence != self.sequence:
+                    continue
+                if kind in (NLMSG_ERROR, NLMSG_DONE):
+                    return -struct.unpack_from("=i", message)[0], answers
+                answers.append(message)
+
+    def family(self, name):
+        error, answers = self.ask(GENL_ID_CTRL, 3, 0, attribute(2, name.encode() + b"\0"))
+        if error:
+            raise OSError(error, "no such family")
+        data = answers[0][4:]
+        while data:
+            length, kind = struct.unpack_from("=HH", data)
+            if kind == 1:
+                return struct.unpack_from("=H", data, 4)[0]
+            data = data[(length + 3) & ~3 :]
+        raise OSError("no family id")
+
+
+def main():
+    count, seed, output, interfaces = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+    requests, netlink = Requests(seed, interfaces), Netlink()
+    family = netlink.family("wireguard")
+    errors = {}
+    with open(output, "w", encoding="ascii") as out:
+        for number in range(count):
+            command, flags, body = requests.next()
+            error, _ = netlink.ask(family, command, flags, body)
+            name = os.strerror(error) if error else "success"
+            errors[name] = errors.get(name, 0) + 1
+            out.write(f"{number} {error} {command} {flags:x} {body.hex()}\n")
+    for name, n in sorted(errors.items(), key=lambda item: -item[1]):
+        print(f"# {n:8} {name}")
+
+
+main()

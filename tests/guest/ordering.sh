@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# guest: --icount --smp 4
+# time: 900
+# Packets of one flow stay in order, and none is lost, on a clean link with one, two and four CPUs: bulk TCP in
+# both directions without a retransmission and without a segment out of order, UDP without a datagram out of order.
+# With a clock that counts instructions, a slow host is not mistaken for a lossy link.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 18
+
+# A counter of TCP in a namespace. usage: counter NAMESPACE NAME
+counter() {
+	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
+}
+
+# usage: online CPUS    the others are taken away
+online() {
+	local cpu
+	for cpu in 1 2 3; do
+		echo $((cpu < $1)) >/sys/devices/system/cpu/cpu$cpu/online
+	done
+	is "$(nproc)" "$1"
+}
+
+# Runs bulk TCP, and keeps what it did to the counters of sender and receiver. usage: bulk CLIENT ADDRESS OPTION...
+bulk() {
+	local client=$1 other=b address=$2 name
+	shift 2
+	[ "$client" = a ] || other=a
+	declare -gA grown=()
+	for name in "${COUNTERS[@]}"; do
+		grown[$name]=-$(($(counter a "$name") + $(counter b "$name")))
+	done
+	tcp "$client" "$address" 24M "$@" || return
+	for name in "${COUNTERS[@]}"; do
+		grown[$name]=$((${grown[$name]} + $(counter a "$name") + $(counter b "$name")))
+	done
+}
+COUNTERS=(TcpRetransSegs TcpExtTCPOFOQueue TcpExtTCPSACKReorder TcpExtTCPDSACKRecv)
+
+# usage: clean    nothing of it has happened
+clean() {
+	local name result=0
+	for name in "${COUNTERS[@]}"; do
+		[ "${grown[$name]}" -eq 0 ] || { echo "$name: ${grown[$name]}"; result=1; }
+	done
+	return $result
+}
+
+# Datagrams slower than the tunnel is.
+datagrams() {
+	local out
+	out=$(tcp a 192.168.241.2 4M -u -b 30M -l 1300) || return
+	echo "$out"
+	! grep -i 'out.of.order' <<<"$out" || return
+	grep -q ' 0/[0-9]* (0%).*receiver' <<<"$out"
+}
+
+topology 4
+a ping -q -c 2 -i 0.1 -W 3 192.168.241.2 >/dev/null
+for cpus in 4 2 1; do
+	check "$cpus CPUs are online" online $cpus
+	check "one TCP stream" bulk a 192.168.241.2
+	check "nothing is sent again, nothing is out of order" clean
+	check "four TCP streams, the other way" bulk b 192.168.241.1 -P 4
+	check "nothing is sent again, nothing is out of order" clean
+	check "UDP without loss, in order" datagrams
+done
+teardown
+finish

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Cryptokey routing against a plain list of prefixes: the trie of the kernel module, with what it needs
+//! of the kernel replaced by safe stand-ins.
+
+extern crate self as kernel;
+
+#[path = "../../../src/allowed_ips.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod allowed_ips;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use allowed_ips::{AllowedIps, Owner, Prefix, PrefixList, Writer};
+use net::rcu::{read_lock, Shared};
+use wireguard_host::rng::Rng;
+
+pub mod prelude {
+    pub type Result<T = (), E = super::Error> = core::result::Result<T, E>;
+    pub const ENOENT: super::Error = super::Error;
+}
+
+#[derive(Debug)]
+pub struct Error;
+
+pub mod sync {
+    pub mod atomic {
+        pub struct Relaxed;
+
+        /// The kernel's interface on top of the standard library's.
+        pub struct Atomic<T>(std::sync::Mutex<T>);
+
+        impl<T: Copy> Atomic<T> {
+            pub fn new(value: T) -> Self {
+                Self(std::sync::Mutex::new(value))
+            }
+
+            pub fn load(&self, _: Relaxed) -> T {
+                *self.0.lock().unwrap()
+            }
+
+            pub fn store(&self, value: T, _: Relaxed) {
+                *self.0.lock().unwrap() = value;
+            }
+        }
+    }
+}
+
+mod net {
+    /// What [`crate::allowed_ips`] uses of the real ones, with counted references only.
+    pub(crate) mod rcu {
+        use std::ops::Deref;
+        use std::sync::{Arc, Mutex};
+
+        pub(crate) struct Guard;
+
+        pub(crate) fn read_lock() -> Guard {
+            Guard
+        }
+
+        pub(crate) struct Shared<T>(Arc<T>);
+
+        impl<T> Shared<T> {
+            pub(crate) fn new(value: T) -> crate::prelude::Result<Self> {
+                Ok(Self(Arc::new(value)))
+            }
+
+            pub(crate) fn ptr_eq(a: &Self, b: &Self) -> bool {
+                Arc::ptr_eq(&a.0, &b.0)
+            }
+        }
+
+        impl<T> Clone for Shared<T> {
+            fn clone(&self) -> Self {
+                Self(self.0.clone())
+            }
+        }
+
+        impl<T> Deref for Shared<T> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.0
+            }
+        }
+
+        pub(crate) struct SharedRef<'g, T>(&'g Arc<T>);
+
+        impl<T> Clone for SharedRef<'_, T> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T> Copy for SharedRef<'_, T> {}
+
+        impl<'g, T> SharedRef<'g, T> {
+            pub(crate) fn get(self) -> &'g T {
+                self.0
+            }
+
+            pub(crate) fn upgrade(self) -> Option<Shared<T>> {
+                Some(Shared(self.0.clone()))
+            }
+        }
+
+        pub(crate) struct Slot<T>(Mutex<Option<Arc<T>>>);
+
+        impl<T> Slot<T> {
+            pub(crate) const fn empty() -> Self {
+                Self(Mutex::new(None))
+            }
+
+            pub(crate) fn new(value: Option<Shared<T>>) -> Self {
+                Self(Mutex::new(value.map(|value| value.0)))
+            }
+
+            /// The reader's reference is never given back: a grace period that does not end.
+            pub(crate) fn load<'g>(&self, _guard: &'g Guard) -> Option<SharedRef<'g, T>> {
+                let value = self.0.lock().unwrap().clone()?;
+                Some(SharedRef(Box::leak(Box::new(value))))
+            }
+
+            pub(crate) fn get(&self) -> Option<Shared<T>> {
+                self.0.lock().unwrap().clone().map(Shared)
+            }
+
+            pub(crate) fn set(&self, new: Option<Shared<T>>) {
+                *self.0.lock().unwrap() = new.map(|new| new.0);
+            }
+
+            pub(crate) fn is_some(&self) -> bool {
+                self.0.lock().unwrap().is_some()
+            }
+        }
+    }
+
+    pub(crate) mod vector {
+        pub(crate) struct Vector<T>(Vec<T>);
+
+        impl<T> Vector<T> {
+            pub(crate) const fn new() -> Self {
+                Self(Vec::new())
+            }
+
+            pub(crate) fn push(&mut self, value: T) -> crate::prelude::Result {
+                self.0.push(value);
+                Ok(())
+            }
+
+            pub(crate) fn pop(&mut self) -> Option<T> {
+                self.0.pop()
+            }
+
+            pub(crate) fn get(&self, index: usize) -> Option<&T> {
+                self.0.get(index)
+            }
+
+            pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+                self.0.get_mut(index)
+            }
+
+            pub(crate) fn iter(&self) -> core::slice::Iter<'_, T> {
+                self.0.iter()
+            }
+
+            pub(crate) fn len(&self) -> usize {
+                self.0.len()
+            }
+        }
+    }
+}
+
+struct Peer {
+    number: usize,
+    prefixes: Mutex<PrefixList<Peer>>,
+}
+
+impl Owner for Peer {
+    fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R {
+        f(&mut self.prefixes.lock().unwrap())
+    }
+}
+
+/// Whether it is IPv6, the address, the length.
+type Key = (bool, u128, u8);
+
+fn prefix((v6, address, bits): Key) -> Prefix {
+    if v6 {
+        Prefix::v6(address.to_be_bytes(), bits).unwrap()
+    } else {
+        Prefix::v4((address as u32).to_be_bytes(), bits).unwrap()
+    }
+}
+
+fn masked(v6: bool, address: u128, bits: u8) -> u128 {
+    let width = if v6 { 128 } else { 32 };
+    let mask = u128::MAX.checked_shl(width - u32::from(bits)).unwrap_or(0);
+    address & mask & (u128::MAX >> (128 - width))
+}
+
+struct World {
+    trie: AllowedIps<Peer>,
+    writer: Writer,
+    peers: Vec<Shared<Peer>>,
+    model: BTreeMap<Key, usize>,
+}
+
+impl World {
+    fn new(peers: usize) -> Self {
+        let peer = |number| {
+            let prefixes = Mutex::new(PrefixList::new());
+            Shared::new(Peer { number, prefixes }).unwrap()
+        };
+        Self {
+            trie: AllowedIps::new(),
+            writer: Writer::new(),
+            peers: (0..peers).map(peer).collect(),
+            model: BTreeMap::new(),
+        }
+    }
+
+    fn lookup(&self, v6: bool, address: u128) -> Option<usize> {
+        let guard = read_lock();
+        let found = if v6 {
+            self.trie.lookup_v6(&guard, &address.to_be_bytes())
+        } else {
+            let address = (address as u32).to_be_bytes();
+            self.trie.lookup_v4(&guard, address)
+        };
+        found.map(|peer| peer.get().number)
+    }
+
+    fn expected(&self, v6: bool, address: u128) -> Option<usize> {
+        (0..=if v6 { 128 } else { 32 })
+            .rev()
+            .find_map(|bits| self.model.get(&(v6, masked(v6, address, bits), bits)))
+            .copied()
+    }
+
+    fn check_lists(&self) {
+        for peer in &self.peers {
+            let mut listed = Vec::new();
+            peer.with_prefixes(|list| {
+                while let Some(prefix) = list.get(listed.len()) {
+                    let (octets, len) = prefix.octets();
+                    let octets = &octets[..len];
+                    let address = octets.iter().fold(0, |all, &o| (all << 8) | u128::from(o));
+                    listed.push((prefix.is_v6(), address, prefix.bits()));
+                }
+            });
+            listed.sort_unstable();
+            let mine = self.model.iter().filter(|(_, &n)| n == peer.number);
+            assert!(listed.iter().eq(mine.map(|(key, _)| key)));
+        }
+    }
+}
+
+/// Addresses of which many share long prefixes.
+fn address(rng: &mut Rng, v6: bool) -> u128 {
+    let width: u32 = if v6 { 128 } else { 32 };
+    let mut address = 0;
+    for _ in 0..3 {
+        address ^= 1u128 << rng.below(u64::from(width));
+    }
+    address
+}
+
+#[test]
+fn the_trie_answers_as_a_plain_list_does() {
+    for seed in 0..40 {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(4);
+        for step in 0..600 {
+            let v6 = rng.below(2) == 1;
+            let bits = rng.below(if v6 { 129 } else { 33 }) as u8;
+            let key = (v6, masked(v6, address(&mut rng, v6), bits), bits);
+            let number = rng.below(4) as usize;
+            let peer = world.peers[number].clone();
+            match rng.below(100) {
+                0 => {
+                    world.trie.remove_owner(&mut world.writer, &peer);
+                    world.model.retain(|_, owner| *owner != number);
+                }
+                1..40 => {
+                    // Most of the time one that is there, though perhaps somebody else's.
+                    let index = rng.below(world.model.len().max(1) as u64) as usize;
+                    let key = *world.model.keys().nth(index).unwrap_or(&key);
+                    world.trie.remove(&mut world.writer, &prefix(key), &peer);
+                    if world.model.get(&key) == Some(&number) {
+                        world.model.remove(&key);
+                    }
+                }
+                _ => {
+                    let given = prefix(key);
+                    world.trie.insert(&mut world.writer, given, &peer).unwrap();
+                    world.model.insert(key, number);
+                }
+            }
+            for _ in 0..10 {
+                let address = address(&mut rng, v6);
+                let (found, expected) = (world.lookup(v6, address), world.expected(v6, address));
+                assert_eq!(found, expected, "seed {seed}, step {step}, {address:x}");
+            }
+            if step % 20 == 0 {
+                world.check_lists();
+            }
+        }
+        world.check_lists();
+        // Nothing is left of what everybody has lost.
+        for peer in world.peers.clone() {
+            world.trie.remove_owner(&mut world.writer, &peer);
+        }
+        world.model.clear();
+        world.check_lists();
+        for v6 in [false, true] {
+            assert_eq!(world.lookup(v6, address(&mut rng, v6)), None);
+        }
+    }
+}
+
+/// A cleared trie forgets, and its owners can be given prefixes again.
+#[test]
+fn a_cleared_trie_is_empty() {
+    let mut world = World::new(1);
+    let peer = world.peers[0].clone();
+    let key = (false, 0x0a00_0000, 8);
+    let given = prefix(key);
+    world.trie.insert(&mut world.writer, given, &peer).unwrap();
+    world.trie.clear(&mut world.writer);
+    AllowedIps::forget(&peer);
+    assert_eq!(world.lookup(false, 0x0a00_0001), None);
+    world.check_lists();
+    world.trie.insert(&mut world.writer, given, &peer).unwrap();
+    assert_eq!(world.lookup(false, 0x0a00_0001), Some(0));
+}

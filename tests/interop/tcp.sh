@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What this driver and the in-tree one do with each other, over IPv4 or IPv6: this side begins, then the other
+# one does; ping, fragments, TCP both ways, a preshared key, roaming, and new sessions, begun by either side,
+# while the old one is in use. Each side's script sources this.
+
+# The side of this driver. usage: side_a 4|6   the IP version outside
+side_a() {
+	plan 18
+	setup "$1"
+	barrier up
+	check "the first handshake, begun here" ping -c 3 -i 0.3 -W 5 10.99.0.2
+	check "IPv6 inside" ping -c 3 -i 0.3 -W 3 fd99::2
+	check "packets that are fragmented" ping -c 3 -i 0.3 -W 3 -s 8000 10.99.0.2
+	check "the longest ping" ping -c 2 -i 0.5 -W 5 -s 65507 10.99.0.2
+	check "the longest ping over IPv6 inside" ping -c 2 -i 0.5 -W 5 -s 65487 fd99::2
+	barrier served
+	check "TCP from here" iperf3 -c 10.99.0.2 -n 4M
+	check "TCP to here" iperf3 -c 10.99.0.2 -n 4M -R
+	check "TCP over IPv6 inside" iperf3 -c fd99::2 -n 2M
+	barrier transferred
+
+	# Roaming: our port changes, and the other side follows.
+	wg set wg0 listen-port 4444
+	check "after our port has changed" ping -c 2 -i 0.3 -W 3 10.99.0.2
+	barrier roamed
+	barrier roamed-back
+	check "after the other side's port has changed" ping -c 2 -i 0.3 -W 3 10.99.0.2
+	check "the endpoint has followed" is "$(wg show wg0 endpoints | sed 's/.*://')" 5555
+
+	# The other side begins: it forgets its sessions and has something to send.
+	barrier forget
+	barrier begun
+	check "a session that the other side began" ping -c 2 -i 0.3 -W 5 10.99.0.2
+
+	# A new session while packets flow.
+	ping -i 0.05 -c 100 10.99.0.2 >/tmp/ping &
+	barrier rekey
+	barrier rekeyed
+	wait
+	check "no packet is lost over a new session" grep -q "100 received" /tmp/ping
+
+	# The same, begun here; the other side has to have a session that it did not begin.
+	before=$(wg show wg0 latest-handshakes | cut -f 2)
+	sleep 1
+	ping -i 0.05 -c 100 10.99.0.2 >/tmp/ping &
+	wg set wg0 private-key <(wg genkey)
+	wg set wg0 private-key <(echo "$KEY")
+	wait
+	check "nor over one that begins here" grep -q "100 received" /tmp/ping
+	check "which there was" test "$(wg show wg0 latest-handshakes | cut -f 2)" -gt "$before"
+	barrier renewed
+
+	wg set wg0 peer "$(wg pubkey <<<"$PEER_KEY")" preshared-key <(echo "$PSK")
+	barrier psk
+	wg set wg0 private-key <(wg genkey)
+	wg set wg0 private-key <(echo "$KEY")
+	check "a new session with a preshared key" ping -c 1 -W 8 10.99.0.2
+	check "counters are alive" test "$(wg show wg0 transfer | cut -f 2)" -gt 4000000
+	check "the handshake is recent" test "$(($(date +%s) - $(wg show wg0 latest-handshakes | cut -f 2)))" -lt 60
+	barrier done
+	finish
+}
+
+# The side of the in-tree driver.
+side_b() {
+	setup "$1"
+	barrier up
+	iperf3 -s -D
+	sleep 1
+	barrier served
+	barrier transferred
+	barrier roamed
+	wg set wg0 listen-port 5555
+	ping -c 2 -i 0.3 -W 3 10.99.0.1 >/dev/null
+	barrier roamed-back
+	barrier forget
+	# A change of the private key and back ends all sessions.
+	wg set wg0 private-key <(wg genkey)
+	wg set wg0 private-key <(echo "$KEY")
+	ping -c 2 -W 7 10.99.0.1 >/dev/null
+	barrier begun
+	barrier rekey
+	# The timestamp of an initiation has to be newer than the last one.
+	wg set wg0 private-key <(wg genkey)
+	wg set wg0 private-key <(echo "$KEY")
+	ping -c 1 -W 7 10.99.0.1 >/dev/null
+	barrier rekeyed
+	barrier renewed
+	wg set wg0 peer "$(wg pubkey <<<"$PEER_KEY")" preshared-key <(echo "$PSK")
+	barrier psk
+	barrier done
+}
