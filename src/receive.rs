@@ -265,9 +265,7 @@ impl Incoming {
         len: usize,
         bh: &BhGuard,
     ) -> Result<LinearSkb, Unopened> {
-        let sealed_len = len
-            .checked_sub(DATA_HEADER_LEN)
-            .ok_or(Unopened::NotOurs)?;
+        let sealed_len = len.checked_sub(DATA_HEADER_LEN).ok_or(Unopened::NotOurs)?;
         let plain_len = sealed_len.checked_sub(TAG_LEN).ok_or(Unopened::NotOurs)?;
         let buffers = &self.peer.device.workers.buffers;
         let mut packet = LinearSkb::from_pool(buffers, INNER_HEADROOM, sealed_len, bh)
@@ -538,8 +536,7 @@ impl Job for Incoming {
     }
 
     fn complete(&mut self, gro: &mut Gro) {
-        let State::Open(packets, others) = core::mem::replace(&mut self.state, State::Spent)
-        else {
+        let State::Open(packets, others) = core::mem::replace(&mut self.state, State::Spent) else {
             return;
         };
         let (packets, refused) = self.keypair.accept_counters(packets);

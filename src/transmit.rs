@@ -108,51 +108,56 @@ impl Staged {
     }
 }
 
-/// How many single packets a peer was sent since it last answered.
+/// How fast single packets are sent to a peer that does not answer.
 ///
-/// A sender that waits for answers wants each packet to leave at once. One that sends packet after packet
-/// without waiting gains more from their leaving together, in trains.
+/// A sender that waits for answers, or that keeps a pace, wants each packet to leave at once. One that sends
+/// packet after packet as fast as it can gains more from their leaving together, in trains.
 pub(crate) struct OneWay {
-    /// Packets since the last answer, or the last pause.
+    /// Packets since the span began or the peer last answered.
     count: Atomic<u32>,
-    /// Nanoseconds of [`now`] when the last one was sent.
-    last: Atomic<u64>,
+    /// Nanoseconds of [`now`] when the span began.
+    begun: Atomic<u64>,
+    /// The span before had more packets than are let go one by one.
+    fast: Atomic<bool>,
 }
 
 impl OneWay {
-    /// So many packets are let go one by one.
-    const PATIENCE: u32 = 32;
-    /// After a pause of so many nanoseconds the count begins anew.
-    const PAUSE: u64 = 10_000_000;
+    /// So many packets of a span are let go one by one.
+    const PATIENCE: u32 = 64;
+    /// Nanoseconds of a span.
+    const SPAN: u64 = 10_000_000;
 
     /// Nothing was sent.
     pub(crate) const fn new() -> Self {
         Self {
             count: Atomic::new(0),
-            last: Atomic::new(0),
+            begun: Atomic::new(0),
+            fast: Atomic::new(false),
         }
     }
 
-    /// A packet is sent. `true` if it had better be collected with others.
+    /// A packet is sent. `true` if it had better be collected with others. Several CPUs may lose count of each
+    /// other's packets, which does no harm.
     fn sent(&self) -> bool {
         let now = now().as_nanos();
-        let pause = now.saturating_sub(self.last.load(Relaxed));
-        if pause != 0 {
-            self.last.store(now, Relaxed);
+        let count = self.count.load(Relaxed);
+        let elapsed = now.saturating_sub(self.begun.load(Relaxed));
+        if elapsed < Self::SPAN {
+            self.count.store(count.saturating_add(1), Relaxed);
+            return count >= Self::PATIENCE || self.fast.load(Relaxed);
         }
-        let count = if pause > Self::PAUSE {
-            1
-        } else {
-            self.count.load(Relaxed).saturating_add(1)
-        };
-        self.count.store(count, Relaxed);
-        count > Self::PATIENCE
+        let fast = count > Self::PATIENCE && elapsed < Self::SPAN.saturating_mul(2);
+        self.begun.store(now, Relaxed);
+        self.count.store(1, Relaxed);
+        self.fast.store(fast, Relaxed);
+        fast
     }
 
     /// The peer has sent something.
     pub(crate) fn answered(&self) {
         if self.count.load(Relaxed) != 0 {
             self.count.store(0, Relaxed);
+            self.fast.store(false, Relaxed);
         }
     }
 }

@@ -245,11 +245,8 @@ impl Segments {
         // SAFETY: The slices are good for what is read: the transport header as a whole, and the
         // addresses, whose places were checked with `get`.
         let check = unsafe {
-            let sum = bindings::csum_partial(
-                transport.as_ptr().cast(),
-                transport.len() as i32,
-                sum,
-            );
+            let sum =
+                bindings::csum_partial(transport.as_ptr().cast(), transport.len() as i32, sum);
             match self.version {
                 IpVersion::V4 => bindings::csum_tcpudp_magic(
                     u32::from_ne_bytes(*ip.get(12..)?.first_chunk()?),
@@ -276,9 +273,8 @@ impl Segments {
         if self.version == IpVersion::V4 {
             write(ip, 10, [0, 0])?;
             // SAFETY: The header is as long as it says, which was checked.
-            let check = unsafe {
-                bindings::ip_fast_csum(ip.as_ptr().cast(), (self.ip_header / 4) as u32)
-            };
+            let check =
+                unsafe { bindings::ip_fast_csum(ip.as_ptr().cast(), (self.ip_header / 4) as u32) };
             write(ip, 10, check.to_ne_bytes())?;
         }
         Some(())

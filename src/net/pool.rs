@@ -42,8 +42,7 @@ impl Pool {
         fast.pool_size = KEPT;
         fast.nid = bindings::NUMA_NO_NODE;
         // SAFETY: The parameters are good during the call.
-        let ptr =
-            kernel::error::from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
+        let ptr = kernel::error::from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
         // INVARIANT: Just made, and nobody else knows it.
         Ok(Self {
             ptr: NonNull::new(ptr).ok_or(ENOMEM)?,

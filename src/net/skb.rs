@@ -143,7 +143,10 @@ impl Skb {
 
     /// `N` octets at `offset` of the data.
     pub(crate) fn bytes_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let near = self.linear().get(offset..).and_then(|rest| rest.first_chunk());
+        let near = self
+            .linear()
+            .get(offset..)
+            .and_then(|rest| rest.first_chunk());
         if let Some(bytes) = near {
             return Some(*bytes);
         }
