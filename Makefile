@@ -16,7 +16,7 @@ DURATION ?= 1800
 ENTER := scripts/enter --
 
 .PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients test-peers \
-	test-interop test-kernels soak bench fuzz check install clean distclean
+	test-interop test-upstream test-kernels debug-kernel test-debug test-kcsan soak bench fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -44,7 +44,7 @@ test: modules ## all tests that a change has to pass
 	@scripts/run-tests host guest recipes clients peers interop
 
 test-full: modules ## the slow ones as well
-	@FULL=1 scripts/run-tests host guest recipes clients peers interop
+	@FULL=1 scripts/run-tests host guest recipes clients peers interop upstream
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host
@@ -63,6 +63,22 @@ test-peers: modules ## wireguard-go and boringtun on the other side
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
+
+test-upstream: modules ## the kernel's own selftest of the driver, unmodified
+	@scripts/run-tests upstream
+
+debug-kernel: sysroot ## a kernel with KASAN, lockdep, kmemleak and more (FLAVOUR=kcsan: with KCSAN)
+	@scripts/debug-kernel $(or $(FLAVOUR),debug)
+
+test-debug: modules ## guest tests and the kernel's selftest on the kernel for debugging
+	@scripts/debug-kernel debug
+	@scripts/build debug
+	@FLAVOUR=debug scripts/run-tests guest upstream
+
+test-kcsan: modules ## bulk traffic with reconfiguration on a kernel that looks for data races
+	@scripts/debug-kernel kcsan
+	@scripts/build kcsan
+	@FLAVOUR=kcsan TEST="$(or $(TEST),traffic churn hotplug)" scripts/run-tests guest
 
 bench: modules ## this driver and the in-tree one, measured side by side in one guest
 	@scripts/bench $(if $(QUICK),--quick) $(if $(RECORD),--record) $(if $(RUNS),--runs $(RUNS)) $(METRICS)

@@ -14,6 +14,9 @@ CACHE=${WIREGUARD_RUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wireguard-rust}
 SUPPORTED=(7.2 7.3)
 SERIES=${KERNEL:-7.3}
 SYSROOT=$CACHE/sysroot-$SERIES
+# Kernels for debugging, by flavour; /kernels in the sysroot.
+# shellcheck disable=SC2034
+KERNELS=$CACHE/kernels-$SERIES
 
 say() {
 	printf '%s\n' "$*" >&2

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/security.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
 #include <net/dst_cache.h>
@@ -87,4 +88,9 @@ void net_helper_udp_take_trains(struct sock *sk)
 bool net_helper_udp_checksum_is_bad(struct sk_buff *skb)
 {
 	return udp_lib_checksum_complete(skb);
+}
+
+void net_helper_security_sk_classify_flow(const struct sock *sk, struct flowi_common *flow)
+{
+	security_sk_classify_flow(sk, flow);
 }

@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# flavour: debug
+# time: 600
+# Memory runs out: at each allocation of each request in turn (faults.py), then at random in the data
+# path and in the workers. No crash, no leak, an error to the user, and afterwards all works.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 21
+FAULTS=/sys/kernel/debug
+
+for kind in failslab fail_page_alloc; do
+	echo 0 >$FAULTS/$kind/verbose
+	echo N >$FAULTS/$kind/ignore-gfp-wait
+done
+echo N >$FAULTS/fail_page_alloc/ignore-gfp-highmem
+echo 0 >$FAULTS/fail_page_alloc/min-order
+
+./faults.py >/tmp/faults 2>&1
+status=$?
+sed 's/^/# /' /tmp/faults
+check "each refused request says so, each other one is done, and can be made again" is $status 0
+for name in create configure dump replace-allowed-ips remove-peer up move-port new-key send down delete; do
+	# "down" and "delete" cannot be refused.
+	case $name in
+	create | configure | dump | replace-allowed-ips | up | move-port | new-key)
+		check "allocations failed in '$name', and it was refused" awk -v n=$name '$1 == n && $3 > 0 {ok = 1} END {exit !ok}' /tmp/faults ;;
+	*)
+		check "'$name' was tried" grep -q "^$name " /tmp/faults ;;
+	esac
+done
+
+# Only allocations below the module's own functions fail from here on.
+start=$(cat /sys/module/wireguard/sections/.text)
+size=$(readelf -SW /src/wireguard.ko | awk '{for (i = 1; i < NF; i++) if ($i == ".text") {print $(i + 4); exit}}')
+below_module() {
+	printf '0x%x' $((start)) >$FAULTS/failslab/require-start
+	printf '0x%x' $((start + 0x$size)) >$FAULTS/failslab/require-end
+	echo 64 >$FAULTS/failslab/stacktrace-depth
+}
+chance() {
+	echo "$1" >$FAULTS/failslab/probability
+	echo -1 >$FAULTS/failslab/times
+}
+injected() { dmesg | grep -c "FAULT_INJECTION: forcing a failure"; }
+
+topology
+check "a tunnel" a ping -c 1 -W 5 192.168.241.2
+below_module
+echo 1 >$FAULTS/failslab/verbose
+dmesg -C
+chance 5
+b iperf3 -s -D
+a timeout 15 iperf3 --connect-timeout 5000 -c 192.168.241.2 -t 10 >/dev/null 2>&1 &
+a timeout 15 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1 &
+b timeout 15 ping -f -q 192.168.241.1 >/dev/null 2>&1 &
+refused=0 served=0
+end=$((SECONDS + 15))
+while [ $SECONDS -lt $end ]; do
+	# Each handshake and each peer is made anew.
+	ip -n a link set wg0 down
+	ip -n a link set wg0 up && served=$((served + 1)) || refused=$((refused + 1))
+	if a wg set wg0 peer "$(wg genkey | wg pubkey)" allowed-ips 10.8.0.0/24,10.8.1.0/24,10.8.2.0/24 endpoint 10.0.0.9:9; then
+		served=$((served + 1))
+	else
+		refused=$((refused + 1))
+	fi
+	sleep 0.2
+done 2>/dev/null
+b pkill iperf3
+chance 0
+wait
+echo "# with a chance of 5 in 100: $(injected) failures logged, $refused requests refused, $served served"
+check "allocations failed under traffic" test "$(injected)" -ge 5
+ip -n a link set wg0 up
+check "traffic afterwards" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
+
+chance 30
+refused=0 served=0
+for i in $(seq 40); do
+	if ip link add wgx type wireguard; then
+		wg setconf wgx <(printf '[Interface]\nPrivateKey = %s\n' "$KEY_A"; for j in 1 2 3 4 5 6; do
+			printf '[Peer]\nPublicKey = %s\nAllowedIPs = 10.%d.0.0/16, fd00:%d::/32\n' "$(wg genkey)" "$j" "$j"
+		done) && served=$((served + 1)) || refused=$((refused + 1))
+		ip link set wgx up || refused=$((refused + 1))
+		wg show wgx dump >/tmp/dump || refused=$((refused + 1))
+		ip link del wgx
+	else
+		refused=$((refused + 1))
+	fi
+done 2>/dev/null
+chance 0
+echo "# with a chance of 30 in 100: $refused requests refused, $served configured"
+check "requests were refused" test $refused -ge 5
+check "traffic afterwards" a ping -c 2 -i 0.3 -W 5 192.168.241.2
+check "TCP afterwards" tcp a 192.168.241.2 1M
+
+# All atomic allocations of the system, at random: the network's own as well.
+echo 0 >$FAULTS/failslab/require-start
+echo 18446744073709551615 >$FAULTS/failslab/require-end
+echo Y >$FAULTS/failslab/ignore-gfp-wait
+echo 0 >$FAULTS/failslab/verbose
+chance 2
+a timeout 10 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1
+b timeout 10 ping -f -q 192.168.241.1 >/dev/null 2>&1
+chance 0
+check "traffic after two in a hundred of all atomic allocations failed" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
+teardown
+check "the module goes" wait_for 30 rmmod wireguard
+check "no object is left" grep -q "unloaded, no object left" <(dmesg)
+finish

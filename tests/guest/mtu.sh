@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# slow (until it has been run: see Documentation/status.md)
+# time: 300
+# The MTU is what the largest packet is, and may change at any time, inside and outside, under traffic.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 13
+
+topology
+check "a packet of the default MTU" a ping -M "do" -c 1 -W 5 -s $((1420 - 28)) 192.168.241.2
+refuse "not one octet more" a ping -M "do" -c 1 -W 1 -s $((1420 - 27)) 192.168.241.2
+ip -n a link set wg0 mtu 1300
+check "a smaller MTU" a ping -M "do" -c 1 -W 3 -s $((1300 - 28)) 192.168.241.2
+refuse "holds at once" a ping -M "do" -c 1 -W 1 -s $((1300 - 27)) 192.168.241.2
+check "the other side has its own" b ping -M "do" -c 1 -W 3 -s $((1300 + 50)) 192.168.241.1
+for n in a b; do
+	ip -n $n link set wg0 mtu 65000
+done
+check "a large one, which is fragmented outside" a ping -M "do" -c 1 -W 3 -s $((65000 - 28)) 192.168.241.2
+check "IPv6 as well" a ping -M "do" -c 1 -W 3 -s $((65000 - 48)) fd41::2
+
+b iperf3 -s -D
+a timeout 60 iperf3 --connect-timeout 5000 -c 192.168.241.2 -t 20 -P 2 >/tmp/up 2>&1 &
+up=$!
+(while kill -0 $up 2>/dev/null; do a ping -q -c 1 -W 1 -s 8000 fd41::2; done) >/dev/null 2>&1 &
+rounds=0
+while kill -0 $up 2>/dev/null; do
+	for mtu in 1420 1280 9000 1281 65000 1411; do
+		ip -n a link set wg0 mtu $mtu
+		ip -n b link set wg0 mtu $((mtu + rounds % 17))
+		ip -n a link set veth0 mtu $((mtu < 1500 ? 1500 : 1280))
+		sleep 0.3
+	done
+	rounds=$((rounds + 1))
+done
+status=0
+wait $up || status=$?
+wait
+check "TCP survives $((rounds * 6)) changes of the MTU" is $status 0
+check "there were some" test $rounds -ge 2
+for n in a b; do
+	ip -n $n link set wg0 mtu 1420
+	ip -n $n link set veth0 mtu 1500
+done
+# A small MTU takes IPv6 away, and IPv4 goes on.
+ip -n a link set wg0 mtu 600
+check "IPv4 with a small MTU" a ping -c 1 -W 3 -s 1000 192.168.241.2
+refuse "IPv6 with one that is too small for it" a ping -c 1 -W 1 fd41::2
+ip -n a link set wg0 mtu 1420
+ip -n a addr add fd41::1/64 dev wg0 nodad
+check "and with enough" wait_for 5 ip netns exec a ping -c 1 -W 1 fd41::2
+check "traffic afterwards" a ping -c 2 -i 0.3 -W 3 192.168.241.2
+teardown
+finish
