@@ -41,9 +41,9 @@ demo: modules ## a tunnel between this driver and the in-tree one, in two guests
 	@scripts/demo
 
 test: modules ## all tests that a change has to pass
-	@scripts/run-tests host guest recipes clients peers interop
+	@scripts/run-tests host guest recipes interop
 
-test-full: modules ## the slow ones as well
+test-full: modules ## the slow ones as well, other programs and peers, and the kernel's own selftest
 	@FULL=1 scripts/run-tests host guest recipes clients peers interop upstream
 
 test-host: sysroot ## the protocol core under cargo, without a kernel

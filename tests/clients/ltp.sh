@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # The scenarios of the Linux Test Project's wireguard01 and wireguard02: a link that reorders packets;
 # the right configuration, wrong allowed IPs, wrong keys; requests of many lengths over TCP, UDP, both
 # IP versions; many TCP clients at a time.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # systemd-networkd makes the interface of a .netdev file, and configures it by a .network file; then the
 # files change, and the next daemon follows them.
 

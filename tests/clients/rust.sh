@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # A client in Rust, by the library wireguard-control (tests/clients/rust): it makes an interface,
 # configures, shows and deletes it; and a configuration that takes many messages.
 

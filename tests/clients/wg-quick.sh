@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 600
 # wg-quick: a full tunnel, with the rules by which the tunnel's own packets find their way outside, by
 # nft and by iptables; with IPv4 and IPv6 endpoints; save and strip.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 900
 # Malformed and replayed packets at the UDP port, from the peer's own address and from others, while
 # the tunnel is in use: replays of true messages, flipped bits, cut and prolonged ones, wrong indices,

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 900
 # guest: --mem 512
 # No key outlives its use: the machine's memory is searched for private key, preshared key and session

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 1200
 # Random and mutated netlink requests (netlink-fuzz.py), while another tunnel of the same driver carries
 # traffic: nothing breaks, no memory is left behind; and the same requests to the in-tree driver give

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 900
 # guest: --icount
 # boringtun on the other side: traffic, keys, roaming, sessions renewed by either, cookies under load.

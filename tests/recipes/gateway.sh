@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # A server that forwards and masquerades by iptables, and a client that sends everything through it: a
 # host route to the server, and the default route through wg0.
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # An init script that starts all configurations in /etc/wireguard/*.conf by wg-quick, and stops them.
 
 cd "$(dirname "$0")" && source ./lib.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # Machine A has a public address; machine B is at home behind a router that translates addresses, so
 # that A cannot know where B is until B speaks.
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # A shell script that an interface's post-up runs: up first, configured later, everything allowed, and
 # single hosts routed through the other end of the tunnel.
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 600
 # A route-based VPN between three sites: one interface per remote, created in public and moved into a
 # private namespace; BIRD speaks BGP over the tunnels, and traffic is spread over two of them. The
