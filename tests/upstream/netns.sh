@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 2400
-# guest: --icount --smp 2
 # Upstream's own test of the driver, tools/testing/selftests/wireguard/netns.sh, as it is in the
 # kernel's source: this only prepares what it expects to find, runs it, and says how it ended.
 # REPEAT=10 runs it ten times in one boot.
 #
-# The script counts octets right after a ping and gives each answer one second. Where emulation is slow
-# the keepalives of ten and twenty seconds later come before it has counted: so the guest's clock counts
-# instructions, and the host's load is no matter.
+# It runs in real time: with a clock that counts instructions, time would jump whenever the guest waits
+# for the host's file system, which it does at each of the hundreds of programs that the script starts.
+# The script gives an answer one second, and counts octets after a ping; so the host has to be fast enough
+# that no passive keepalive, ten seconds later, comes before it has counted.
 
 cd "$(dirname "$0")" && source ../guest/lib.sh
 
