@@ -55,6 +55,7 @@ topology
 a wg set wg0 peer "$PUB_B" allowed-ips 192.168.0.0/16
 OTHER=$(wg genkey | wg pubkey)
 a wg set wg0 peer "$OTHER" allowed-ips 192.168.7.0/24
+ip -n a route add 192.168.0.0/16 dev wg0
 ip -n b addr add 192.168.7.1/32 dev wg0
 ip -n b addr add 192.168.8.1/32 dev wg0
 b wg set wg0 peer "$PUB_A" allowed-ips 0.0.0.0/0
