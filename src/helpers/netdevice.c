@@ -32,35 +32,19 @@ void net_helper_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
 	dev_sw_netstats_rx_add(dev, len);
 }
 
-atomic_long_t *net_helper_dev_stat_tx_errors(struct net_device *dev)
-{
-	return &dev->stats.__tx_errors;
-}
+/* A counter of those that the stack adds to the per-CPU ones. */
+#define DEV_STAT_HELPER(name)							\
+	atomic_long_t *net_helper_dev_stat_##name(struct net_device *dev)	\
+	{									\
+		return &dev->stats.__##name;					\
+	}
 
-atomic_long_t *net_helper_dev_stat_tx_dropped(struct net_device *dev)
-{
-	return &dev->stats.__tx_dropped;
-}
-
-atomic_long_t *net_helper_dev_stat_rx_errors(struct net_device *dev)
-{
-	return &dev->stats.__rx_errors;
-}
-
-atomic_long_t *net_helper_dev_stat_rx_dropped(struct net_device *dev)
-{
-	return &dev->stats.__rx_dropped;
-}
-
-atomic_long_t *net_helper_dev_stat_rx_frame_errors(struct net_device *dev)
-{
-	return &dev->stats.__rx_frame_errors;
-}
-
-atomic_long_t *net_helper_dev_stat_rx_length_errors(struct net_device *dev)
-{
-	return &dev->stats.__rx_length_errors;
-}
+DEV_STAT_HELPER(tx_errors)
+DEV_STAT_HELPER(tx_dropped)
+DEV_STAT_HELPER(rx_errors)
+DEV_STAT_HELPER(rx_dropped)
+DEV_STAT_HELPER(rx_frame_errors)
+DEV_STAT_HELPER(rx_length_errors)
 
 void net_helper_atomic_long_add(long i, atomic_long_t *v)
 {

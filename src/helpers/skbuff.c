@@ -16,6 +16,45 @@
 const gfp_t NET_CONST_HELPER_GFP_ATOMIC_MASK = GFP_ATOMIC;
 const netdev_features_t NET_CONST_HELPER_KEEP_CHECKSUMS = NETIF_F_SG | NETIF_F_HW_CSUM;
 
+/* What a packet is asked for. */
+#define SKB_BOOL(name, value)						\
+	bool net_helper_##name(const struct sk_buff *skb)		\
+	{								\
+		return value;						\
+	}
+
+#define SKB_INT(name, value)						\
+	int net_helper_##name(const struct sk_buff *skb)		\
+	{								\
+		return value;						\
+	}
+
+#define SKB_U32(name, value)						\
+	u32 net_helper_##name(const struct sk_buff *skb)		\
+	{								\
+		return value;						\
+	}
+
+SKB_INT(skb_network_offset, skb_network_offset(skb))
+SKB_INT(skb_transport_offset, skb_transport_offset(skb))
+SKB_U32(skb_headroom, skb_headroom(skb))
+SKB_INT(skb_tailroom, skb_tailroom(skb))
+SKB_U32(skb_dst_mtu, skb_valid_dst(skb) ? dst_mtu(skb_dst(skb)) : 0)
+SKB_BOOL(skb_is_gso, skb_is_gso(skb))
+SKB_U32(skb_gso_size, skb_shinfo(skb)->gso_size)
+SKB_U32(skb_gso_type, skb_shinfo(skb)->gso_type)
+SKB_U32(skb_nr_frags, skb_shinfo(skb)->nr_frags)
+SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree))
+SKB_BOOL(skb_shared, skb_shared(skb))
+SKB_BOOL(skb_cloned, skb_cloned(skb))
+SKB_BOOL(skb_needs_checksum, skb->ip_summed == CHECKSUM_PARTIAL)
+SKB_INT(skb_checksum_start_offset, skb_checksum_start_offset(skb))
+SKB_U32(skb_checksum_offset, skb->csum_offset)
+SKB_U32(skb_hash_raw, skb->hash)
+SKB_BOOL(skb_l4_hash, skb->l4_hash)
+SKB_BOOL(skb_sw_hash, skb->sw_hash)
+SKB_INT(skb_iif, skb->skb_iif)
+
 __be16 net_helper_ip_tunnel_parse_protocol(const struct sk_buff *skb)
 {
 	return ip_tunnel_parse_protocol(skb);
@@ -26,29 +65,9 @@ __be16 net_helper_skb_protocol_raw(const struct sk_buff *skb)
 	return skb->protocol;
 }
 
-int net_helper_skb_network_offset(const struct sk_buff *skb)
+u8 net_helper_skb_tstamp_type(const struct sk_buff *skb)
 {
-	return skb_network_offset(skb);
-}
-
-int net_helper_skb_transport_offset(const struct sk_buff *skb)
-{
-	return skb_transport_offset(skb);
-}
-
-unsigned int net_helper_skb_headroom(const struct sk_buff *skb)
-{
-	return skb_headroom(skb);
-}
-
-int net_helper_skb_tailroom(const struct sk_buff *skb)
-{
-	return skb_tailroom(skb);
-}
-
-u32 net_helper_skb_dst_mtu(const struct sk_buff *skb)
-{
-	return skb_valid_dst(skb) ? dst_mtu(skb_dst(skb)) : 0;
+	return skb->tstamp_type;
 }
 
 void net_helper_skb_dst_drop(struct sk_buff *skb)
@@ -71,24 +90,9 @@ u32 net_helper_skb_get_hash(struct sk_buff *skb)
 	return skb_get_hash(skb);
 }
 
-bool net_helper_skb_is_gso(const struct sk_buff *skb)
-{
-	return skb_is_gso(skb);
-}
-
 void net_helper_skb_list_add_tail(struct sk_buff *skb, struct list_head *list)
 {
 	list_add_tail(&skb->list, list);
-}
-
-unsigned int net_helper_skb_gso_size(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->gso_size;
-}
-
-unsigned int net_helper_skb_gso_type(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->gso_type;
 }
 
 bool net_helper_skb_is_plain_gso(const struct sk_buff *skb)
@@ -115,11 +119,6 @@ void net_helper_skb_push_to_mac(struct sk_buff *skb)
 void net_helper_skb_pull_to_udp_payload(struct sk_buff *skb)
 {
 	__skb_pull(skb, skb_transport_offset(skb) + sizeof(struct udphdr));
-}
-
-unsigned int net_helper_skb_nr_frags(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb)->nr_frags;
 }
 
 void net_helper_skb_add_buffer(struct sk_buff *skb, void *data, unsigned int len, unsigned int size)
@@ -160,11 +159,6 @@ struct sock *net_helper_skb_sk(const struct sk_buff *skb)
 	return skb->sk;
 }
 
-bool net_helper_skb_counts_as_sent(const struct sk_buff *skb)
-{
-	return skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree);
-}
-
 void net_helper_skb_copy_socket(struct sk_buff *to, const struct sk_buff *from)
 {
 	to->sk = from->sk;
@@ -197,36 +191,6 @@ __sum16 net_helper_csum_ipv6_magic(const struct in6_addr *saddr, const struct in
 	return csum_ipv6_magic(saddr, daddr, len, proto, sum);
 }
 
-__sum16 net_helper_ip_fast_csum(const void *header, unsigned int words)
-{
-	return ip_fast_csum(header, words);
-}
-
-bool net_helper_skb_shared(const struct sk_buff *skb)
-{
-	return skb_shared(skb);
-}
-
-bool net_helper_skb_cloned(const struct sk_buff *skb)
-{
-	return skb_cloned(skb);
-}
-
-bool net_helper_skb_needs_checksum(const struct sk_buff *skb)
-{
-	return skb->ip_summed == CHECKSUM_PARTIAL;
-}
-
-int net_helper_skb_checksum_start_offset(const struct sk_buff *skb)
-{
-	return skb_checksum_start_offset(skb);
-}
-
-unsigned int net_helper_skb_checksum_offset(const struct sk_buff *skb)
-{
-	return skb->csum_offset;
-}
-
 void net_helper_skb_set_checksummed(struct sk_buff *skb)
 {
 	skb->ip_summed = CHECKSUM_NONE;
@@ -250,11 +214,6 @@ struct sk_buff *net_helper_alloc_skb(unsigned int size, gfp_t priority)
 void net_helper_skb_reserve(struct sk_buff *skb, int len)
 {
 	skb_reserve(skb, len);
-}
-
-void net_helper_kfree_skb(struct sk_buff *skb)
-{
-	kfree_skb(skb);
 }
 
 void net_helper_skb_set_received(struct sk_buff *skb, struct net_device *dev, __be16 protocol)
@@ -298,26 +257,6 @@ void net_helper_skb_set_flow(struct sk_buff *skb, u32 hash, bool l4, bool sw, u8
 	skb->tstamp_type = tstamp_type;
 }
 
-u32 net_helper_skb_hash_raw(const struct sk_buff *skb)
-{
-	return skb->hash;
-}
-
-bool net_helper_skb_l4_hash(const struct sk_buff *skb)
-{
-	return skb->l4_hash;
-}
-
-bool net_helper_skb_sw_hash(const struct sk_buff *skb)
-{
-	return skb->sw_hash;
-}
-
-u8 net_helper_skb_tstamp_type(const struct sk_buff *skb)
-{
-	return skb->tstamp_type;
-}
-
 void net_helper_skb_forget_device(struct sk_buff *skb)
 {
 	skb->dev = NULL;
@@ -343,9 +282,4 @@ void net_helper_skb_reset_offsets(struct sk_buff *skb)
 int net_helper_pskb_trim(struct sk_buff *skb, unsigned int len)
 {
 	return pskb_trim(skb, len);
-}
-
-int net_helper_skb_iif(const struct sk_buff *skb)
-{
-	return skb->skb_iif;
 }

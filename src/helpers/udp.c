@@ -70,15 +70,11 @@ void net_helper_sk_set_user_data(struct sock *sk, void *data)
 	rcu_assign_sk_user_data(sk, data);
 }
 
-void net_helper_sk_never_poll(struct sock *sk)
+void net_helper_udp_take_trains(struct sock *sk)
 {
 #ifdef CONFIG_NET_RX_BUSY_POLL
 	WRITE_ONCE(sk->sk_ll_usec, 0);
 #endif
-}
-
-void net_helper_udp_take_trains(struct sock *sk)
-{
 	inet_clear_bit(MC_LOOP, sk);
 	udp_set_bit(GRO_ENABLED, sk);
 	udp_set_bit(ACCEPT_L4, sk);
@@ -93,4 +89,9 @@ bool net_helper_udp_checksum_is_bad(struct sk_buff *skb)
 void net_helper_security_sk_classify_flow(const struct sock *sk, struct flowi_common *flow)
 {
 	security_sk_classify_flow(sk, flow);
+}
+
+void net_helper_udp_count(struct sock *sk, int what, unsigned int datagrams)
+{
+	SNMP_ADD_STATS(__UDPX_MIB(sk, sk->sk_family == AF_INET), what, datagrams);
 }

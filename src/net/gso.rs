@@ -271,11 +271,8 @@ impl Segments {
         };
         write(transport, position, check.to_ne_bytes())?;
         if self.version == IpVersion::V4 {
-            write(ip, 10, [0, 0])?;
             // SAFETY: The header is as long as it says, which was checked.
-            let check =
-                unsafe { bindings::ip_fast_csum(ip.as_ptr().cast(), (self.ip_header / 4) as u32) };
-            write(ip, 10, check.to_ne_bytes())?;
+            unsafe { bindings::ip_send_check(ip.as_mut_ptr().cast()) };
         }
         Some(())
     }

@@ -424,7 +424,13 @@ impl Skb {
 impl Drop for Skb {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::kfree_skb(self.as_ptr()) };
+        unsafe {
+            bindings::sk_skb_reason_drop(
+                ptr::null_mut(),
+                self.as_ptr(),
+                bindings::skb_drop_reason_SKB_DROP_REASON_NOT_SPECIFIED,
+            )
+        };
     }
 }
 

@@ -226,7 +226,6 @@ impl<R: Receiver> Sockets<R> {
             (*sk).sk_sndbuf = i32::MAX;
             bindings::sk_set_memalloc(sk);
             (*sk).sk_rcvbuf = QUEUE_LIMIT;
-            bindings::sk_never_poll(sk);
             bindings::udp_take_trains(sk);
             // The reference that `owner` holds outlives the sockets.
             bindings::sk_set_user_data(sk, receiver.as_raw().cast_mut().cast());
@@ -503,12 +502,18 @@ unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
         let mut skb = unsafe { Skb::from_raw(raw) };
         // While the packet was in the queue, the socket used the place of the device for its own ends.
         skb.forget_device();
-        // SAFETY: The packet is ours; the socket lives.
-        unsafe {
-            if !bindings::udp_checksum_is_bad(skb.as_ptr()) {
-                return Some(skb);
-            }
+        let datagrams = skb.messages() as u32;
+        let count = |what: u32| {
+            // SAFETY: The socket lives.
+            unsafe { bindings::udp_count(sk, what as i32, datagrams) };
+        };
+        // SAFETY: The packet is ours.
+        if !unsafe { bindings::udp_checksum_is_bad(skb.as_ptr()) } {
+            count(bindings::UDP_MIB_INDATAGRAMS);
+            return Some(skb);
         }
+        count(bindings::UDP_MIB_CSUMERRORS);
+        count(bindings::UDP_MIB_INERRORS);
     }
     None
 }

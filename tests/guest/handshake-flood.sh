@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# slow
 # time: 900
 # guest: --icount
 # A flood of handshake messages with a good mac1 from many sources: some that cannot receive (their
