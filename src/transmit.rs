@@ -12,9 +12,14 @@
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use kernel::sync::atomic::Relaxed;
+
+mod waiting;
+
+pub(crate) use waiting::{
+    FlowLanes,
+    OneWay,
+    Staged, //
 };
 
 use crate::debug;
@@ -60,158 +65,11 @@ use crate::protocol::messages::{
 };
 use crate::protocol::timers::Event;
 
-/// Packets that wait for a keypair, at most this many per peer; the oldest go first.
-const MAX_STAGED: usize = 128;
-
 /// Single packets that are collected into one job.
 const MAX_COLLECTED: usize = 128;
 
 /// Room before a message: the outer IPv6 and UDP headers, the link layer's, and our own.
 pub(crate) const HEADROOM: usize = TUNNEL_HEADROOM + DATA_HEADER_LEN;
-
-/// The packets of a peer that wait for a keypair.
-pub(crate) struct Staged {
-    packets: SkbList,
-    closed: bool,
-}
-
-impl Staged {
-    /// No packets.
-    pub(crate) fn new() -> Self {
-        Self {
-            packets: SkbList::new(),
-            closed: false,
-        }
-    }
-
-    /// Adds a packet at the end and returns how many old ones had to go for it.
-    fn push(&mut self, skb: Skb) -> usize {
-        if self.closed {
-            return 1;
-        }
-        let mut dropped = 0usize;
-        while self.packets.len() >= MAX_STAGED && self.packets.pop_front().is_some() {
-            dropped = dropped.saturating_add(1);
-        }
-        self.packets.push_back(skb);
-        dropped
-    }
-
-    /// Takes all packets.
-    pub(crate) fn take(&mut self) -> SkbList {
-        core::mem::replace(&mut self.packets, SkbList::new())
-    }
-
-    /// Lets no packet in any more.
-    pub(crate) fn close(&mut self) {
-        self.closed = true;
-    }
-}
-
-/// How fast single packets are sent to a peer that does not answer.
-///
-/// A sender that waits for answers, or that keeps a pace, wants each packet to leave at once. One that sends
-/// packet after packet as fast as it can gains more from their leaving together, in trains.
-pub(crate) struct OneWay {
-    /// Packets since the span began or the peer last answered.
-    count: Atomic<u32>,
-    /// Nanoseconds of [`now`] when the span began.
-    begun: Atomic<u64>,
-    /// The span before had more packets than are let go one by one.
-    fast: Atomic<bool>,
-}
-
-impl OneWay {
-    /// So many packets of a span are let go one by one.
-    const PATIENCE: u32 = 64;
-    /// Nanoseconds of a span.
-    const SPAN: u64 = 10_000_000;
-
-    /// Nothing was sent.
-    pub(crate) const fn new() -> Self {
-        Self {
-            count: Atomic::new(0),
-            begun: Atomic::new(0),
-            fast: Atomic::new(false),
-        }
-    }
-
-    /// A packet is sent. `true` if it had better be collected with others. Several CPUs may lose count of each
-    /// other's packets, which does no harm.
-    fn sent(&self) -> bool {
-        let now = now().as_nanos();
-        let count = self.count.load(Relaxed);
-        let elapsed = now.saturating_sub(self.begun.load(Relaxed));
-        if elapsed < Self::SPAN {
-            self.count.store(count.saturating_add(1), Relaxed);
-            return count >= Self::PATIENCE || self.fast.load(Relaxed);
-        }
-        let fast = count > Self::PATIENCE && elapsed < Self::SPAN.saturating_mul(2);
-        self.begun.store(now, Relaxed);
-        self.count.store(1, Relaxed);
-        self.fast.store(fast, Relaxed);
-        fast
-    }
-
-    /// The peer has sent something.
-    pub(crate) fn answered(&self) {
-        if self.count.load(Relaxed) != 0 {
-            self.count.store(0, Relaxed);
-            self.fast.store(false, Relaxed);
-        }
-    }
-}
-
-/// The lanes of a peer: packets of one flow keep their order, and one flow does not wait for another.
-/// The counters of their messages do not come in order then, but lie within the replay window.
-#[pin_data]
-pub(crate) struct FlowLanes {
-    #[pin]
-    first: Lane<Outgoing>,
-    #[pin]
-    second: Lane<Outgoing>,
-    #[pin]
-    third: Lane<Outgoing>,
-    #[pin]
-    fourth: Lane<Outgoing>,
-    #[pin]
-    fifth: Lane<Outgoing>,
-    #[pin]
-    sixth: Lane<Outgoing>,
-    #[pin]
-    seventh: Lane<Outgoing>,
-    #[pin]
-    eighth: Lane<Outgoing>,
-}
-
-impl FlowLanes {
-    /// Empty lanes.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            first <- Lane::new(),
-            second <- Lane::new(),
-            third <- Lane::new(),
-            fourth <- Lane::new(),
-            fifth <- Lane::new(),
-            sixth <- Lane::new(),
-            seventh <- Lane::new(),
-            eighth <- Lane::new(),
-        })
-    }
-
-    fn of(&self, flow: u32) -> &Lane<Outgoing> {
-        match flow % 8 {
-            0 => &self.first,
-            1 => &self.second,
-            2 => &self.third,
-            3 => &self.fourth,
-            4 => &self.fifth,
-            5 => &self.sixth,
-            6 => &self.seventh,
-            _ => &self.eighth,
-        }
-    }
-}
 
 /// Packets for one peer on their way to the socket: a GSO packet, or single ones of one flow.
 pub(crate) struct Outgoing {

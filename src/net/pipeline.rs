@@ -23,13 +23,16 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+mod load;
+
+use load::Load;
+
 use super::bh::{
     self,
     BhGuard,
     BhLock, //
 };
 use super::bindings;
-use super::clock;
 use super::vector::Vector;
 use super::workqueue::Queue;
 use crate::new_bh_lock;
@@ -39,12 +42,6 @@ use crate::new_bh_lock;
 const BATCH_COST: usize = 64 << 10;
 /// As many jobs, at most.
 const BATCH_JOBS: usize = 64;
-
-/// Of the time of a CPU, one in this many nanoseconds may be spent on jobs that are done where they
-/// stand, as long as there is another CPU that could do them.
-const SHARE: u64 = 4;
-/// Nanoseconds by which that may be exceeded for a short time.
-const BURST: u64 = 1_000_000;
 
 /// A piece of work.
 pub(crate) trait Job: Send + Sized + 'static {
@@ -175,59 +172,6 @@ impl<J: Job> Lane<J> {
         let idle = state.head.is_null() && !state.flushing;
         state.flushing |= idle;
         idle
-    }
-}
-
-/// How much of a CPU's time goes into jobs that are done where they stand. Used by that CPU only, bottom
-/// halves off.
-struct Load {
-    /// A job is being done: one inside the other would use up the stack, as when a tunnel leads through
-    /// another one, or through itself.
-    busy: Atomic<bool>,
-    /// Nanoseconds that were spent and have not been earned yet.
-    debt: Atomic<u64>,
-    /// When `debt` was last brought up to date.
-    since: Atomic<u64>,
-}
-
-impl Load {
-    const fn new() -> Self {
-        Self {
-            busy: Atomic::new(false),
-            debt: Atomic::new(0),
-            since: Atomic::new(0),
-        }
-    }
-
-    /// Whether a job may be done here and now.
-    fn permits(&self) -> bool {
-        if self.busy.load(Relaxed) {
-            return false;
-        }
-        // SAFETY: No requirements.
-        if unsafe { bindings::num_online_cpus() } == 1 {
-            return true;
-        }
-        let now = clock::cpu_ns();
-        let earned = now.wrapping_sub(self.since.load(Relaxed)) / SHARE;
-        let debt = self.debt.load(Relaxed).saturating_sub(earned);
-        self.debt.store(debt, Relaxed);
-        self.since.store(now, Relaxed);
-        debt <= BURST
-    }
-
-    /// A job begins.
-    fn enter(&self) -> u64 {
-        self.busy.store(true, Relaxed);
-        clock::cpu_ns()
-    }
-
-    /// The job that began at `begun` has ended.
-    fn leave(&self, begun: u64) {
-        let spent = clock::cpu_ns().saturating_sub(begun);
-        self.debt
-            .store(self.debt.load(Relaxed).saturating_add(spent), Relaxed);
-        self.busy.store(false, Relaxed);
     }
 }
 

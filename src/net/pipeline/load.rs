@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How much of a CPU's time is spent on jobs that are done where they stand.
+
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+use crate::net::bindings;
+use crate::net::clock;
+
+/// Of the time of a CPU, one in this many nanoseconds may be spent on jobs that are done where they
+/// stand, as long as there is another CPU that could do them.
+const SHARE: u64 = 4;
+/// Nanoseconds by which that may be exceeded for a short time.
+const BURST: u64 = 1_000_000;
+
+/// How much of a CPU's time goes into jobs that are done where they stand. Used by that CPU only, bottom
+/// halves off.
+pub(super) struct Load {
+    /// A job is being done: one inside the other would use up the stack, as when a tunnel leads through
+    /// another one, or through itself.
+    busy: Atomic<bool>,
+    /// Nanoseconds that were spent and have not been earned yet.
+    debt: Atomic<u64>,
+    /// When `debt` was last brought up to date.
+    since: Atomic<u64>,
+}
+
+impl Load {
+    pub(super) const fn new() -> Self {
+        Self {
+            busy: Atomic::new(false),
+            debt: Atomic::new(0),
+            since: Atomic::new(0),
+        }
+    }
+
+    /// Whether a job may be done here and now.
+    pub(super) fn permits(&self) -> bool {
+        if self.busy.load(Relaxed) {
+            return false;
+        }
+        // SAFETY: No requirements.
+        if unsafe { bindings::num_online_cpus() } == 1 {
+            return true;
+        }
+        let now = clock::cpu_ns();
+        let earned = now.wrapping_sub(self.since.load(Relaxed)) / SHARE;
+        let debt = self.debt.load(Relaxed).saturating_sub(earned);
+        self.debt.store(debt, Relaxed);
+        self.since.store(now, Relaxed);
+        debt <= BURST
+    }
+
+    /// A job begins.
+    pub(super) fn enter(&self) -> u64 {
+        self.busy.store(true, Relaxed);
+        clock::cpu_ns()
+    }
+
+    /// The job that began at `begun` has ended.
+    pub(super) fn leave(&self, begun: u64) {
+        let spent = clock::cpu_ns().saturating_sub(begun);
+        self.debt
+            .store(self.debt.load(Relaxed).saturating_add(spent), Relaxed);
+        self.busy.store(false, Relaxed);
+    }
+}
