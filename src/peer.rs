@@ -123,6 +123,8 @@ pub(crate) struct Peer {
     /// The peer's address. Process context and softirq.
     #[pin]
     endpoint: BhLock<Option<Endpoint>>,
+    /// There is an address; once known, one is never forgotten.
+    reachable: Atomic<bool>,
     /// The route to the endpoint.
     #[pin]
     pub(crate) route: DstCache,
@@ -192,6 +194,7 @@ impl Peer {
             ),
             keypairs <- Keypairs::new(),
             endpoint <- new_bh_lock!(None, "peer.endpoint"),
+            reachable: Atomic::new(false),
             route <- DstCache::new(),
             timers <- new_bh_lock!(
                 TimerSide {
@@ -221,7 +224,7 @@ impl Peer {
 
     /// Whether an address is known.
     pub(crate) fn has_endpoint(&self) -> bool {
-        self.endpoint.lock().is_some()
+        self.reachable.load(Relaxed)
     }
 
     /// Sets the address, by configuration or because an authenticated message came from there
@@ -232,6 +235,7 @@ impl Peer {
             return;
         }
         *endpoint = Some(new);
+        self.reachable.store(true, Relaxed);
         drop(endpoint);
         self.route.reset();
     }

@@ -448,7 +448,10 @@ impl<'a> Admission<'a> {
             return Err(Dishonest::Size);
         }
         skb.prepare_inner(self.dev, version);
-        skb.ecn_decapsulate(self.incoming.outer_ds);
+        // CE and ECT(1), which both have this bit, are what the inner header may have to take over.
+        if self.incoming.outer_ds & 1 != 0 {
+            skb.ecn_decapsulate(self.incoming.outer_ds);
+        }
         skb.trim(len);
         let source = match version {
             IpVersion::V4 => skb.ipv4_source().map(IpAddress::V4),

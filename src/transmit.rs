@@ -63,6 +63,7 @@ use crate::protocol::messages::{
     DATA_OVERHEAD,
     TAG_LEN, //
 };
+use crate::protocol::time::Instant;
 use crate::protocol::timers::Event;
 
 /// Single packets that are collected into one job.
@@ -125,7 +126,7 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
     match result {
         Ok(peer) => {
             // The padding may not make a message longer than the path takes.
-            let mtu = skb.dst_mtu().unwrap_or(dev.mtu());
+            let mtu = skb.dst_mtu().unwrap_or_else(|| dev.mtu());
             skb.set_tag(Plan::new(&skb, mtu).into());
             skb.drop_dst();
             send(&peer, skb);
@@ -141,17 +142,18 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
 
 /// Sends one packet to `peer`, or stages it until there is a keypair. Any context.
 fn send(peer: &Shared<Peer>, skb: Skb) {
+    let now = now();
     let keypair = {
         // Who sends what is staged holds the lock until all of it has its place in the order.
         let staged = peer.staged.lock();
         if staged.packets.is_empty() {
-            usable_keypair(peer)
+            usable_keypair(peer, now)
         } else {
             None
         }
     };
     if let Some(keypair) = keypair {
-        let collect = skb.stride() == 0 && peer.one_way.sent();
+        let collect = skb.stride() == 0 && peer.one_way.sent(now);
         let job = Outgoing::new(peer, keypair, skb);
         let workers = &peer.device.workers;
         let started = if collect {
@@ -172,11 +174,11 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
 }
 
 /// The keypair to send with, if it may still be used.
-fn usable_keypair(peer: &Peer) -> Option<Shared<Keypair>> {
+fn usable_keypair(peer: &Peer, now: Instant) -> Option<Shared<Keypair>> {
     peer.keypairs
         .current()
         .get()
-        .filter(|keypair| keypair.may_send(now()))
+        .filter(|keypair| keypair.may_send(now))
 }
 
 /// Sends what is staged if there is a keypair for it; asks for a handshake otherwise. Any context.
@@ -185,7 +187,7 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
     if staged.packets.is_empty() {
         return;
     }
-    let Some(keypair) = usable_keypair(peer) else {
+    let Some(keypair) = usable_keypair(peer, now()) else {
         // Their sockets need not wait for a handshake that may never complete.
         staged.packets.orphan();
         drop(staged);

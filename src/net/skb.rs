@@ -260,21 +260,14 @@ impl Skb {
         unsafe { bindings::skb_dst_drop(self.as_ptr()) };
     }
 
-    /// Computes the flow hash, if it is not known. An empty packet belongs to no flow.
-    pub(crate) fn ensure_hash(&mut self) {
-        // The flow dissector wants a device or a socket, which a packet of our own making lacks.
-        if self.len() == 0 {
-            return;
-        }
-        // SAFETY: By the type invariant.
-        unsafe { bindings::skb_get_hash(self.as_ptr()) };
-    }
-
     /// A number that is the same for all packets of a flow; computed if it is not known.
     pub(crate) fn flow(&mut self) -> u32 {
-        self.ensure_hash();
+        // The flow dissector wants a device or a socket, which a packet of our own making lacks.
+        if self.len() == 0 {
+            return 0;
+        }
         // SAFETY: By the type invariant.
-        unsafe { bindings::skb_hash_raw(self.as_ptr()) }
+        unsafe { bindings::skb_get_hash(self.as_ptr()) }
     }
 
     /// Gives the packet the flow and the priority of another one.

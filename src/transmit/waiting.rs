@@ -12,12 +12,12 @@ use kernel::sync::atomic::{
 };
 
 use super::Outgoing;
-use crate::keypair::now;
 use crate::net::pipeline::Lane;
 use crate::net::skb::{
     Skb,
     SkbList, //
 };
+use crate::protocol::time::Instant;
 
 /// Packets that wait for a keypair, at most this many per peer; the oldest go first.
 const MAX_STAGED: usize = 128;
@@ -68,7 +68,7 @@ impl Staged {
 pub(crate) struct OneWay {
     /// Packets since the span began or the peer last answered.
     count: Atomic<u32>,
-    /// Nanoseconds of [`now`] when the span began.
+    /// Nanoseconds of the protocol's clock when the span began.
     begun: Atomic<u64>,
     /// The span before had more packets than are let go one by one.
     fast: Atomic<bool>,
@@ -91,8 +91,8 @@ impl OneWay {
 
     /// A packet is sent. `true` if it had better be collected with others. Several CPUs may lose count of each
     /// other's packets, which does no harm.
-    pub(super) fn sent(&self) -> bool {
-        let now = now().as_nanos();
+    pub(super) fn sent(&self, now: Instant) -> bool {
+        let now = now.as_nanos();
         let count = self.count.load(Relaxed);
         let elapsed = now.saturating_sub(self.begun.load(Relaxed));
         if elapsed < Self::SPAN {
