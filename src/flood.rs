@@ -3,8 +3,11 @@
 //! What keeps handshake messages from costing more than they may (whitepaper §5.3, §5.4.7).
 //!
 //! A handshake message costs several Curve25519 computations, so it waits in a queue of bounded
-//! length for a worker in process context. When the queue grows long the device is under load; then
-//! a sender must have proven its address with a cookie, and each address is served only so often.
+//! length for a worker in process context. The device is under load when the queue grows long, or when
+//! too many messages turn out to be no peer's once they have been computed for: a CPU that keeps up with a
+//! flood lacks that time elsewhere. Then a sender must have proven its address with a cookie, and each
+//! address is served only so often. Peers that all come back at once waste nothing, so while the queue
+//! is short none of them has to ask twice.
 
 #![forbid(unsafe_code)]
 
@@ -34,7 +37,10 @@ use crate::net::workqueue::{
     Task, //
 };
 use crate::new_bh_lock;
-use crate::protocol::ratelimit::Bucket;
+use crate::protocol::ratelimit::{
+    Bucket,
+    WasteBucket, //
+};
 use crate::protocol::time::{
     Duration,
     Instant, //
@@ -44,7 +50,7 @@ use crate::protocol::time::{
 const MAX_QUEUED: usize = 4096;
 /// From this many waiting messages on the device is under load.
 const LOADED: usize = MAX_QUEUED / 8;
-/// The device counts as loaded for this long after its queue was last found long.
+/// The device counts as loaded for this long after its queue was last found long, or its time wasted.
 const LOAD_LINGERS: Duration = Duration::from_secs(1);
 /// Sources that the rate limiter remembers; others are refused until some are forgotten.
 const MAX_SOURCES: usize = 1 << 14;
@@ -72,8 +78,11 @@ pub(crate) struct HandshakeQueue {
     waiting: BhLock<Waiting>,
     /// Number of messages in `waiting`, to be read without the lock.
     len: Atomic<usize>,
-    /// Nanoseconds of [`now`] when the queue was last found long; zero for never.
+    /// Nanoseconds of [`now`] when the device was last found under load; zero for never.
     loaded_at: Atomic<u64>,
+    /// Pays for messages that turn out to be no peer's. Taken by the workers.
+    #[pin]
+    waste: BhLock<WasteBucket>,
     /// Present while the interface is up.
     workers: [Slot<Worker>; WORKERS],
     /// Chooses the worker for the next message.
@@ -93,6 +102,7 @@ impl HandshakeQueue {
             ),
             len: Atomic::new(0),
             loaded_at: Atomic::new(0),
+            waste <- new_bh_lock!(WasteBucket::new(Instant::from_nanos(0)), "handshakes.waste"),
             workers: [const { Slot::empty() }; WORKERS],
             turn: Atomic::new(0),
         })
@@ -180,8 +190,15 @@ impl HandshakeQueue {
         }
     }
 
-    /// Whether senders have to prove their address. It stays so for a second after the queue was
-    /// last long, lest the answer flap.
+    /// A message was computed for and is no peer's, or an old one of a peer's.
+    pub(crate) fn wasted(&self, now: Instant) {
+        if !self.waste.lock().allow(now) {
+            self.loaded_at.store(now.as_nanos(), Relaxed);
+        }
+    }
+
+    /// Whether senders have to prove their address. It stays so for a second after the device was last
+    /// under load, lest the answer flap.
     pub(crate) fn under_load(&self, now: Instant) -> bool {
         if self.len.load(Relaxed) >= LOADED {
             self.loaded_at.store(now.as_nanos(), Relaxed);
