@@ -20,6 +20,7 @@ use kernel::sync::atomic::{
 use crate::device::Device;
 use crate::keypair::now;
 use crate::net::bh::BhLock;
+use crate::net::clock;
 use crate::net::endpoint::Address;
 use crate::net::hashtable::HashMap;
 use crate::net::rcu::{
@@ -32,6 +33,7 @@ use crate::net::skb::{
     SkbList, //
 };
 use crate::net::workqueue::{
+    self,
     Queue,
     Runnable,
     Task, //
@@ -60,8 +62,13 @@ const SOURCE_BITS: u32 = 10;
 const SWEEP_NS: u64 = 1_000_000_000;
 /// Messages that a worker answers before it lets others have the CPU and looks for idle sources.
 const BATCH: usize = 64;
-/// Workers that may answer handshakes of one device at the same time.
+/// Workers that may answer handshakes of one device at the same time, if there are as many CPUs.
 const WORKERS: usize = 4;
+/// Under load a worker answers for so long, then pauses: with many senders who prove nothing the rest of its
+/// CPU is left to those who have a session, and one wake-up serves many messages.
+const SLICE_NS: u64 = 750_000;
+/// See [`SLICE_NS`]; one tick more, at most.
+const PAUSE_NS: u64 = 4_000_000;
 
 /// What waits, and whether there is anybody to wait for.
 struct Waiting {
@@ -158,11 +165,16 @@ impl HandshakeQueue {
         self.len.store(waiting.messages.len(), Relaxed);
         drop(waiting);
 
-        let turn = self.turn.fetch_add(1, Relaxed) % WORKERS;
+        let workers = workqueue::online_cpus().min(WORKERS);
+        let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
         let guard = rcu::read_lock();
-        let worker = self.workers.get(turn).and_then(|slot| slot.load(&guard));
+        let worker = self.workers.get(turn.unwrap_or(0)).and_then(|slot| slot.load(&guard));
         if let Some(worker) = worker.and_then(|worker| worker.upgrade()) {
-            device.workers.handshakes.run_now(&worker);
+            if self.under_load(now()) {
+                device.workers.handshakes.schedule_once(&worker, PAUSE_NS);
+            } else {
+                device.workers.handshakes.run_now(&worker);
+            }
         }
         true
     }
@@ -183,6 +195,7 @@ impl HandshakeQueue {
         let delay = match waiting.messages.len() {
             0 if !sources => return,
             0 => SWEEP_NS,
+            _ if self.under_load(now()) => PAUSE_NS,
             _ => 0,
         };
         if waiting.open {
@@ -233,10 +246,15 @@ impl Runnable for Worker {
 
     fn run(this: &Shared<Self>) {
         let device = &this.device;
+        let begun = clock::cpu_ns();
         for _ in 0..BATCH {
             match device.handshakes.pop() {
                 Some(skb) => crate::handshake::receive(device, skb),
                 None => break,
+            }
+            // The worker may have moved to a CPU whose clock is behind: then this message is its last.
+            if clock::cpu_ns().wrapping_sub(begun) > SLICE_NS && device.handshakes.under_load(now()) {
+                break;
             }
         }
         let sources = device.limiter.sweep();
