@@ -96,9 +96,5 @@ wait
 check "traffic after all that" wait_for 20 ip netns exec a ping -c 1 -W 1 192.168.241.2
 teardown
 check "the module goes" wait_for 20 rmmod wireguard
-if [ "$WG_MODULE" = ours ]; then
-	check "no object is left" grep -q "unloaded, no object left" <(dmesg)
-else
-	echo "ok $((TESTS += 1)) - no object is left # SKIP the in-tree driver does not say"
-fi
+no_object_left
 finish

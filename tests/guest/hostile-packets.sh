@@ -90,9 +90,5 @@ check "memory has not grown" test $((after - before)) -lt 16384
 
 teardown
 rmmod wireguard
-if [ "$WG_MODULE" = ours ]; then
-	check "no object is left" grep -q "unloaded, no object left" <(dmesg)
-else
-	echo "ok $((TESTS += 1)) - no object is left # SKIP the in-tree driver does not say"
-fi
+no_object_left
 finish
