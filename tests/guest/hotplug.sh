@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# slow (until it has been run: see Documentation/status.md)
+# slow
 # time: 600
 # guest: --smp 3
 # CPUs come and go, and peers and namespaces with them, while traffic flows: no work is queued where

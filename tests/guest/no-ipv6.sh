@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# slow (until it has been run: see Documentation/status.md)
 # guest: --append ipv6.disable=1
 # A host without IPv6: the driver loads, IPv4 works, and what needs IPv6 fails without harm.
 

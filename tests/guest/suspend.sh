@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# slow (until it has been run: see Documentation/status.md)
 # Suspend and hibernation end all sessions: what is in memory then must not decrypt anything later.
 #
 # The file system of the guest cannot be suspended, so the kernel turns back after it has announced
