@@ -165,20 +165,28 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
                 });
                 match peer {
                     Some(peer) => authenticated(&peer, datagram.len()),
-                    None => debug::invalid_initiation(device, &from),
+                    None => {
+                        device.handshakes.wasted(now());
+                        debug::invalid_initiation(device, &from);
+                    }
                 }
             }
         }
         Message::Response(response) => {
             if may_serve(device, &identity, datagram, response.sender(), &from) {
-                let peer = peer_of_index(device, response.receiver());
-                let peer = peer.filter(|peer| {
-                    libcrypto::with_wiped_stack(|| {
-                        complete(peer, &identity, response.bytes(), from)
-                    })
-                });
-                match peer {
-                    Some(peer) => authenticated(&peer, datagram.len()),
+                match peer_of_index(device, response.receiver()) {
+                    Some(peer)
+                        if libcrypto::with_wiped_stack(|| {
+                            complete(&peer, &identity, response.bytes(), from)
+                        }) =>
+                    {
+                        authenticated(&peer, datagram.len());
+                    }
+                    // Whoever guesses an index makes us compute.
+                    Some(_) => {
+                        device.handshakes.wasted(now());
+                        debug::invalid_response(device, &from);
+                    }
                     None => debug::invalid_response(device, &from),
                 }
             }
