@@ -168,7 +168,10 @@ impl HandshakeQueue {
         let workers = workqueue::online_cpus().min(WORKERS);
         let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
         let guard = rcu::read_lock();
-        let worker = self.workers.get(turn.unwrap_or(0)).and_then(|slot| slot.load(&guard));
+        let worker = self
+            .workers
+            .get(turn.unwrap_or(0))
+            .and_then(|slot| slot.load(&guard));
         if let Some(worker) = worker.and_then(|worker| worker.upgrade()) {
             if self.under_load(now()) {
                 device.workers.handshakes.schedule_once(&worker, PAUSE_NS);
@@ -253,7 +256,8 @@ impl Runnable for Worker {
                 None => break,
             }
             // The worker may have moved to a CPU whose clock is behind: then this message is its last.
-            if clock::cpu_ns().wrapping_sub(begun) > SLICE_NS && device.handshakes.under_load(now()) {
+            if clock::cpu_ns().wrapping_sub(begun) > SLICE_NS && device.handshakes.under_load(now())
+            {
                 break;
             }
         }

@@ -63,13 +63,15 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
         return;
     };
     let (seconds, nanoseconds) = clock::realtime();
-    let initiation = side.noise.initiate(
-        &identity.keys,
-        &mut side.remote,
-        random(),
-        index,
-        Tai64n::from_unix(seconds, nanoseconds),
-    );
+    let initiation = libcrypto::with_wiped_stack(|| {
+        side.noise.initiate(
+            &identity.keys,
+            &mut side.remote,
+            random(),
+            index,
+            Tai64n::from_unix(seconds, nanoseconds),
+        )
+    });
     let Some(mut message) = initiation else {
         return;
     };
@@ -158,7 +160,10 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
         }
         Message::Initiation(initiation) => {
             if may_serve(device, &identity, datagram, initiation.sender(), &from) {
-                match respond(device, &identity, initiation.bytes(), from) {
+                let peer = libcrypto::with_wiped_stack(|| {
+                    respond(device, &identity, initiation.bytes(), from)
+                });
+                match peer {
                     Some(peer) => authenticated(&peer, datagram.len()),
                     None => {
                         device.handshakes.wasted(now());
@@ -170,7 +175,11 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
         Message::Response(response) => {
             if may_serve(device, &identity, datagram, response.sender(), &from) {
                 match peer_of_index(device, response.receiver()) {
-                    Some(peer) if complete(&peer, &identity, response.bytes(), from) => {
+                    Some(peer)
+                        if libcrypto::with_wiped_stack(|| {
+                            complete(&peer, &identity, response.bytes(), from)
+                        }) =>
+                    {
                         authenticated(&peer, datagram.len());
                     }
                     // Whoever guesses an index makes us compute.

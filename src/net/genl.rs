@@ -21,6 +21,7 @@ use super::attr::{
     Policy, //
 };
 use super::bindings;
+use super::libcrypto;
 use super::netdev::Net;
 
 /// A command and the attributes that it takes.
@@ -386,7 +387,7 @@ impl<F: Family> GenlRegistration<F> {
             max_attr: F::SET.max_attr(),
             _info: PhantomData,
         };
-        let result = F::set(&request);
+        let result = libcrypto::with_wiped_stack(|| F::set(&request));
         request.wipe(F::SET.secrets);
         result.map_or_else(|e| e.to_errno(), |()| 0)
     }

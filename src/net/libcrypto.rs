@@ -10,6 +10,8 @@
 //! [`include/crypto/blake2s.h`](srctree/include/crypto/blake2s.h),
 //! [`include/linux/siphash.h`](srctree/include/linux/siphash.h)
 
+use core::mem::MaybeUninit;
+
 use super::bindings;
 
 /// Octets of an authentication tag.
@@ -205,6 +207,31 @@ pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
 pub(crate) fn wipe(buf: &mut [u8]) {
     // SAFETY: `buf` is good for its length.
     unsafe { bindings::memzero_explicit(buf.as_mut_ptr().cast(), buf.len()) };
+}
+
+/// Runs what computes with keys, and overwrites then the stack that it has used.
+///
+/// Rust moves a value by copying it. Only the last copy is dropped and wiped; the others stay where they
+/// were until somebody's calls come to lie over them, on the stack of a worker for a long time. The result
+/// must be nothing secret.
+pub(crate) fn with_wiped_stack<R>(f: impl FnOnce() -> R) -> R {
+    // Both have frames of their own that begin at the same place.
+    #[inline(never)]
+    fn call<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
+    #[inline(never)]
+    fn wipe_below() {
+        // The deepest calls with keys use less (`Documentation/security.md`), and the primitives wipe
+        // their own.
+        const DEPTH: usize = 3584;
+        let mut below = MaybeUninit::<[u8; DEPTH]>::uninit();
+        // SAFETY: The array is good for its length, and all zeros are a value of it.
+        unsafe { bindings::memzero_explicit(below.as_mut_ptr().cast(), DEPTH) };
+    }
+    let result = call(f);
+    wipe_below();
+    result
 }
 
 /// Fills `buf` with random octets. Any context.

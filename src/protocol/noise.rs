@@ -468,13 +468,17 @@ impl<C: Crypto> Handshake<C> {
         local_index: u32,
     ) -> Option<[u8; RESPONSE_LEN]> {
         let Phase::InitiationAccepted {
-            mut transcript,
+            transcript,
             remote_ephemeral,
             remote_index,
-        } = core::mem::replace(&mut self.phase, Phase::Idle)
+        } = &self.phase
         else {
             return None;
         };
+        // Not moved out, which would leave its octets where they were: `clear` wipes them there.
+        let mut transcript = transcript.dup();
+        let (remote_ephemeral, remote_index) = (*remote_ephemeral, *remote_index);
+        self.clear();
         let (secret, public) = ephemeral::<C>(random)?;
         let mut message = [0; RESPONSE_LEN];
         put::<0, 4, RESPONSE_LEN>(&mut message, &RESPONSE_TYPE);
@@ -553,31 +557,31 @@ impl<C: Crypto> Handshake<C> {
     /// Begins the session that both sides have agreed on (§5.4.5) and forgets the handshake. `None`
     /// when they have not.
     pub fn begin_session(&mut self, now: Instant) -> Option<Session<C>> {
-        if !matches!(self.phase, Phase::Agreed { .. }) {
-            return None;
-        }
         let Phase::Agreed {
             chaining,
             local_index,
             remote_index,
             initiator,
-        } = core::mem::replace(&mut self.phase, Phase::Idle)
+        } = &self.phase
         else {
             return None;
         };
         let [first, second] = kdf(chaining.bytes(), &[]);
-        let (sending, receiving) = if initiator {
+        let (sending, receiving) = if *initiator {
             (first, second)
         } else {
             (second, first)
         };
-        Some(Session::new(
+        let session = Session::new(
             sending,
             receiving,
             now,
-            local_index,
-            remote_index,
-            initiator,
-        ))
+            *local_index,
+            *remote_index,
+            *initiator,
+        );
+        // As in `respond`: the chaining key is wiped where it is.
+        self.clear();
+        Some(session)
     }
 }

@@ -107,5 +107,5 @@ chance 0
 check "traffic after two in a hundred of all atomic allocations failed" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
 teardown
 check "the module goes" wait_for 30 rmmod wireguard
-check "no object is left" grep -q "unloaded, no object left" <(dmesg)
+no_object_left
 finish

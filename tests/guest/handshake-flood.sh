@@ -104,9 +104,5 @@ check "traffic afterwards" wait_for 20 ip netns exec a ping -c 1 -W 1 192.168.24
 b pkill iperf3
 teardown
 rmmod wireguard
-if [ "$WG_MODULE" = ours ]; then
-	check "no object is left" grep -q "unloaded, no object left" <(dmesg)
-else
-	echo "ok $((TESTS += 1)) - no object is left # SKIP the in-tree driver does not say"
-fi
+no_object_left
 finish

@@ -38,6 +38,22 @@ not() {
 	! "$@"
 }
 
+# Reports a check that cannot be made. usage: skip "what holds" "why it cannot be known"
+skip() {
+	TESTS=$((TESTS + 1))
+	echo "ok $TESTS - $1 # SKIP $2"
+}
+
+# To be called after the module was unloaded: it counts its objects, and says then how many are left.
+# usage: no_object_left
+no_object_left() {
+	if [ "$WG_MODULE" = ours ]; then
+		check "no object is left" is "$(dmesg | grep -oE "no object left|leak: .*" | tail -n 1)" "no object left"
+	else
+		skip "no object is left" "the in-tree driver does not say"
+	fi
+}
+
 # Ends a test script. usage: finish
 finish() {
 	[ "$FAILED" -eq 0 ]
@@ -109,6 +125,33 @@ teardown() {
 	ip netns del a 2>/dev/null
 	ip netns del b 2>/dev/null
 	true
+}
+
+# Waits for a session: a packet has passed from a to b and back.
+session() {
+	wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
+}
+
+# Cuts off the handshakes between a and b, which topology has made; data passes. By length: with the UDP header,
+# an initiation has 156 octets and a response 100.
+cut_handshakes() {
+	b nft -f - <<-EOT
+		table inet cut {
+			chain in {
+				type filter hook input priority 0
+				udp dport 2000 udp length { 156, 100 } drop
+			}
+			chain out {
+				type filter hook output priority 0
+				udp dport 1000 udp length { 156, 100 } drop
+			}
+		}
+	EOT
+}
+
+# Lets them pass again.
+mend_handshakes() {
+	b nft delete table inet cut
 }
 
 # A field of wg show's dump of a's only peer. usage: peer_field NAMESPACE NUMBER

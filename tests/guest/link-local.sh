@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# slow (until it has been run: see Documentation/status.md)
 # Endpoints with link-local addresses: two links carry the same addresses, and the scope tells them
 # apart, when configured and when learned.
 

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# slow (until it has been run: see Documentation/status.md)
 # Strict reverse-path filtering outside and inside the tunnel, and with the policy routing of a default
 # route through the tunnel.
 

@@ -9,22 +9,13 @@ cd "$(dirname "$0")" && source ./lib.sh
 plan 6
 
 topology
-b nft add table inet t
-b nft add chain inet t in '{ type filter hook input priority 0; }'
-b nft add chain inet t out '{ type filter hook output priority 0; }'
-cut() {
-	b nft add rule inet t in udp dport 2000 udp length 156 drop
-	b nft add rule inet t out udp dport 1000 udp length 156 drop
-}
-mend() { b nft flush chain inet t in && b nft flush chain inet t out; }
-session() { wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2; }
 
 check "a session" session
-cut
+cut_handshakes
 check "a session goes on while handshakes are cut off" a ping -c 2 -i 0.3 -W 3 192.168.241.2
 check "the machine is forked" insmod "$MODULES/vmfork.ko"
 refuse "the session has ended" a ping -c 1 -W 2 192.168.241.2
-mend
+mend_handshakes
 check "a handshake makes a new one" session
 rmmod vmfork
 a ping -f -q 192.168.241.2 >/dev/null 2>&1 &

@@ -33,6 +33,8 @@ struct Notes {
     secrets: BTreeMap<Vec<u8>, &'static str>,
     /// How often what was wiped.
     wiped: BTreeMap<Vec<u8>, usize>,
+    /// Where.
+    places: Vec<usize>,
 }
 
 thread_local! {
@@ -103,7 +105,10 @@ impl Crypto for Noting {
         RustCrypto::equal(a, b)
     }
     fn wipe(buf: &mut [u8]) {
-        NOTES.with_borrow_mut(|notes| *notes.wiped.entry(buf.to_vec()).or_default() += 1);
+        NOTES.with_borrow_mut(|notes| {
+            *notes.wiped.entry(buf.to_vec()).or_default() += 1;
+            notes.places.push(buf.as_ptr() as usize);
+        });
         RustCrypto::wipe(buf);
     }
 }
@@ -214,6 +219,47 @@ fn after_failures() {
         assert!(!at_a.accept_response(&a, &to_b, &response));
     }
     nothing_is_left();
+}
+
+/// How many secrets have been wiped inside this object.
+fn wiped_in<T>(object: &T) -> usize {
+    let from = std::ptr::from_ref(object) as usize;
+    let range = from..from + size_of::<T>();
+    NOTES.with_borrow(|notes| notes.places.iter().filter(|at| range.contains(at)).count())
+}
+
+/// Secrets are wiped in the handshake itself when it goes on. Moved out of it, they would be wiped where
+/// they came to, and their octets would stay with the peer until its next handshake.
+#[test]
+fn in_place() {
+    let a = Identity::<Noting>::new([1; 32]).unwrap();
+    let b = Identity::<Noting>::new([2; 32]).unwrap();
+    let (mut to_b, mut to_a) = (Remote::new(*b.public()), Remote::new(*a.public()));
+    let (mut at_a, mut at_b) = (Box::new(Handshake::new()), Box::new(Handshake::new()));
+    let mut before = [0, 0];
+    let mut more = |at_a: &Handshake<Noting>, at_b: &Handshake<Noting>| {
+        let now = [wiped_in(at_a), wiped_in(at_b)];
+        let more = [now[0] - before[0], now[1] - before[1]];
+        before = now;
+        more
+    };
+
+    let message = at_a
+        .initiate(&a, &mut to_b, [5; 32], 1, Tai64n::from_unix(1, 0))
+        .unwrap();
+    let received = Received::open(&b, &message).unwrap();
+    assert_eq!(at_b.accept(&b, &mut to_a, received, NOW), Ok(()));
+    assert_eq!(more(&at_a, &at_b), [0, 0]);
+    // The chaining key of what was accepted.
+    let response = at_b.respond(&to_a, [6; 32], 2).unwrap();
+    assert_eq!(more(&at_a, &at_b), [0, 1]);
+    // The chaining key of what was sent, and the ephemeral key.
+    assert!(at_a.accept_response(&a, &to_b, &response));
+    assert_eq!(more(&at_a, &at_b), [2, 0]);
+    // The chaining key that was agreed on, which the keys of the session come from.
+    assert!(at_a.begin_session(NOW).is_some());
+    assert!(at_b.begin_session(NOW).is_some());
+    assert_eq!(more(&at_a, &at_b), [1, 1]);
 }
 
 /// Where the driver says that keys end, they end then and not with the peer.

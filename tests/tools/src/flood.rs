@@ -8,16 +8,11 @@ use std::net::{
     SocketAddr,
     UdpSocket, //
 };
-use std::time::{
-    Duration,
-    Instant, //
-};
+use std::time::Duration;
 
+use crate::attack::Attack;
 use crate::wire::{
-    mac1_key,
     put_mac1,
-    Listener,
-    Sender,
     Udp, //
 };
 use crate::Options;
@@ -87,20 +82,15 @@ impl Real {
 }
 
 pub fn run(options: &Options) -> io::Result<()> {
-    let to = options.address("to").expect("to=");
     let seconds = options.number("seconds", 10);
-    let rate = options.number("rate", 0);
-    let key = options.key();
-    let mac1 = mac1_key(&key);
-    let keys = CookieKeys::new(&key);
-    let mut rng = Rng::new(options.number("seed", 1));
-    let mut sender = Sender::new()?;
-    let mut listener = Listener::new(200)?;
+    let keys = CookieKeys::new(&options.key());
+    let mut attack = Attack::new(options, 200)?;
+    let to = attack.to;
     let messages: Vec<Vec<u8>> = (0..4096)
         .map(|_| {
-            let mut message = made_up(&mut rng);
+            let mut message = made_up(&mut attack.rng);
             if options.get("bad").is_none() {
-                put_mac1(&mac1, &mut message);
+                put_mac1(&attack.mac1, &mut message);
             }
             message
         })
@@ -109,26 +99,24 @@ pub fn run(options: &Options) -> io::Result<()> {
     let mut reals: Vec<Real> = reals.map(Real::new).collect::<io::Result<_>>()?;
 
     println!("# flooding");
-    let begun = Instant::now();
+    attack.begin();
     let (mut proven, mut cookies, mut replies) = (0, 0, 0u64);
     let mut turn = 0usize;
     loop {
-        let elapsed = begun.elapsed();
-        if elapsed >= Duration::from_secs(seconds) {
+        if attack.elapsed() >= Duration::from_secs(seconds) {
             break;
         }
-        if rate != 0 && sender.sent as f64 >= elapsed.as_secs_f64() * rate as f64 {
-            std::thread::sleep(Duration::from_millis(1));
+        if attack.ahead() {
             continue;
         }
         for _ in 0..16 {
-            let word = rng.word();
+            let word = attack.rng.word();
             let [a, b, c, p, q, ..] = word.to_le_bytes();
             let from = SocketAddr::new(
                 IpAddr::from([10, 64 + a % 64, b, c]),
                 u16::from_le_bytes([p, q]),
             );
-            sender.send(
+            attack.sender.send(
                 from,
                 to,
                 Udp::Good,
@@ -137,23 +125,25 @@ pub fn run(options: &Options) -> io::Result<()> {
         }
         if !reals.is_empty() {
             turn = (turn + 1) % reals.len();
-            let [sent, got] = reals[turn].turn(to, &keys, &mut rng);
+            let [sent, got] = reals[turn].turn(to, &keys, &mut attack.rng);
             proven += sent;
             cookies += got;
         }
         // A few at a time: they may come as fast as they are looked at.
         for _ in 0..64 {
-            let Some(seen) = listener.next() else { break };
+            let Some(seen) = attack.listener.next() else {
+                break;
+            };
             let reply = |payload: &[u8]| payload.len() == COOKIE_REPLY_LEN && payload[0] == 3;
             replies += u64::from(seen.is_some_and(|seen| seen.from == to && reply(seen.payload)));
         }
     }
-    let took = begun.elapsed().as_secs_f64();
+    let took = attack.elapsed().as_secs_f64();
     println!(
         "# {} sent, {:.0} a second, {} refused by the sender's kernel",
-        sender.sent,
-        sender.sent as f64 / took,
-        sender.failed
+        attack.sender.sent,
+        attack.sender.sent as f64 / took,
+        attack.sender.failed
     );
     println!("# {replies} cookie replies seen");
     println!("# {proven} from real sources, which took {cookies} cookies");

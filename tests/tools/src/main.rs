@@ -15,6 +15,7 @@
 //! with cookie replies from the address `from`, until one comes that has the cookie. `key` is the
 //! public key of the receiver.
 
+mod attack;
 mod cookie;
 mod flood;
 mod mix;

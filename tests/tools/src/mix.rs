@@ -13,11 +13,10 @@ use std::time::{
     Instant, //
 };
 
+use crate::attack::Attack;
 use crate::wire::{
-    mac1_key,
     put_mac1,
     Listener,
-    Sender,
     Udp,
     OUR_TTL, //
 };
@@ -172,30 +171,29 @@ fn source(like: SocketAddr, rng: &mut Rng) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
+/// Takes what the listener has heard between these ports.
+fn listen(listener: &mut Listener, ports: [u16; 2], records: &mut Records, rng: &mut Rng) {
+    for _ in 0..512 {
+        match listener.next() {
+            Some(Some(seen)) if ports.contains(&seen.to.port()) => records.add(seen.payload, rng),
+            Some(_) => {}
+            None => break,
+        }
+    }
+}
+
 pub fn run(options: &Options) -> io::Result<()> {
-    let to = options.address("to").expect("to=");
     let like = options.address("like").expect("like=");
     let second = options.address("to6").zip(options.address("like6"));
     let count = options.number("count", 100_000);
-    let rate = options.number("rate", 0);
-    let mac1 = mac1_key(&options.key());
-    let mut rng = Rng::new(options.number("seed", 1));
-    let mut listener = Listener::new(2000)?;
-    let mut sender = Sender::new()?;
+    let mut attack = Attack::new(options, 2000)?;
+    let to = attack.to;
     let giant = UdpSocket::bind("0.0.0.0:0")?;
     giant.set_ttl(OUR_TTL.into())?;
     let mut records = Records::default();
     let ports = [to.port(), like.port()];
-    let mut listen = |records: &mut Records, rng: &mut Rng| {
-        for _ in 0..512 {
-            match listener.next() {
-                Some(Some(seen)) if ports.contains(&seen.to.port()) => {
-                    records.add(seen.payload, rng)
-                }
-                Some(_) => {}
-                None => break,
-            }
-        }
+    let hear = |attack: &mut Attack, records: &mut Records| {
+        listen(&mut attack.listener, ports, records, &mut attack.rng)
     };
 
     println!("# listening");
@@ -207,24 +205,27 @@ pub fn run(options: &Options) -> io::Result<()> {
             "there is no traffic to listen to"
         );
         std::thread::sleep(Duration::from_millis(20));
-        listen(&mut records, &mut rng);
+        hear(&mut attack, &mut records);
     }
 
-    let begun = Instant::now();
+    attack.begin();
     let mut done = [0u64; DEEDS.len()];
     let mut giants = 0u64;
-    while sender.sent + sender.failed + giants < count {
-        let sent = sender.sent + sender.failed;
-        if rate != 0 && sent as f64 > begun.elapsed().as_secs_f64() * rate as f64 {
-            std::thread::sleep(Duration::from_millis(1));
+    loop {
+        let tried = attack.sender.sent + attack.sender.failed;
+        if tried + giants >= count {
+            break;
+        }
+        if attack.ahead() {
             continue;
         }
-        if sent % 64 == 0 {
-            listen(&mut records, &mut rng);
+        if tried % 64 == 0 {
+            hear(&mut attack, &mut records);
         }
+        let rng = &mut attack.rng;
         if rng.below(2000) == 0 {
             let len = [65507, 1500, 1453, 9000][rng.below(4) as usize];
-            let _ = giant.send_to(&random_octets(&mut rng, len), to);
+            let _ = giant.send_to(&random_octets(rng, len), to);
             giants += 1;
             continue;
         }
@@ -233,15 +234,15 @@ pub fn run(options: &Options) -> io::Result<()> {
             0 => 9,
             _ => [0, 1, 2, 3, 4, 5, 6, 7, 8, 10][rng.below(10) as usize],
         };
-        let (message, udp) = make(deed, &records, &mac1, &mut rng);
+        let (message, udp) = make(deed, &records, &attack.mac1, rng);
         let (to, like) = match second {
             Some(second) if rng.below(5) == 0 => second,
             _ => (to, like),
         };
-        sender.send(source(like, &mut rng), to, udp, &message);
+        attack.sender.send(source(like, rng), to, udp, &message);
         done[deed] += 1;
     }
-    let took = begun.elapsed().as_secs_f64();
+    let took = attack.elapsed().as_secs_f64();
     for (name, n) in DEEDS.iter().zip(done) {
         println!("# {n:8} {name}");
     }
@@ -249,8 +250,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     println!("# of {} true messages", records.seen);
     println!(
         "# {} sent, {} refused by the sender's kernel",
-        sender.sent + giants,
-        sender.failed
+        attack.sender.sent + giants,
+        attack.sender.failed
     );
     println!("# {:.1} s, {:.0} a second", took, count as f64 / took);
     Ok(())

@@ -3,7 +3,7 @@
 //! Looks for keys in the machine's memory while they are in use and after their end. Prints TAP.
 //!
 //! It gives an interface a private key and a peer with a preshared key, is that peer itself, and so
-//! knows the session keys as well. What it knows it keeps under a mask only, so that it does not find
+//! knows the session keys as well, and what they were derived from. What it knows it keeps under a mask only, so that it does not find
 //! itself; the memory is read through /proc/kcore. What is in use must be found: that shows that the
 //! search works. What has ended must not be found anywhere.
 
@@ -55,17 +55,23 @@ fn masked(key: &Key) -> Key {
 
 /// Transport keys that were used, under the mask.
 static USED: Mutex<Vec<Key>> = Mutex::new(Vec::new());
+/// Chaining keys and whatever else a handshake derives, the transport keys among them, under the mask.
+static DERIVED: Mutex<Vec<Key>> = Mutex::new(Vec::new());
 
 fn used(key: &Key) {
     USED.lock().unwrap().push(masked(key));
 }
 
-/// [`RustCrypto`], which notes the transport keys.
+/// [`RustCrypto`], which notes the keys.
 struct Spy;
 
 impl Crypto for Spy {
     fn blake2s_256(out: &mut Key, key: &[u8], parts: &[&[u8]]) {
-        RustCrypto::blake2s_256(out, key, parts)
+        RustCrypto::blake2s_256(out, key, parts);
+        // The outer hash of an HMAC.
+        if parts.len() == 2 && parts[0].len() == 64 {
+            DERIVED.lock().unwrap().push(masked(out));
+        }
     }
     fn blake2s_128(out: &mut [u8; 16], key: &[u8], parts: &[&[u8]]) {
         RustCrypto::blake2s_128(out, key, parts)
@@ -104,12 +110,31 @@ impl Crypto for Spy {
     }
 }
 
-/// Overwrites what deeper calls have left on the stack.
+/// Runs what has to do with keys, and overwrites then what it has left on the stack, below this call,
+/// and in the vector registers, which the kernel keeps in memory while others run.
 #[inline(never)]
-fn scrub() {
-    let mut room = [0u8; 512 << 10];
-    black_box(&mut room).fill(0x55);
-    black_box(&room);
+fn scrubbed<R>(f: impl FnOnce() -> R) -> R {
+    /// In a frame of its own, which [`scrub_stack`] comes to lie over.
+    #[inline(never)]
+    fn call<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
+    #[inline(never)]
+    fn scrub_stack() {
+        let mut room = [0u8; 512 << 10];
+        black_box(&mut room).fill(0x55);
+        black_box(&room);
+    }
+    let result = call(f);
+    // The same steps with other keys come by all registers that those of the true ones have come by.
+    let mut text = black_box([0; 64]);
+    let _ = RustCrypto::seal_in_place(&mut text, &[], 1, black_box(&[0x55; 32]));
+    let _ = RustCrypto::open_in_place(&mut text, &[], 1, black_box(&[0x66; 32]));
+    let mut hash = [0; 32];
+    RustCrypto::blake2s_256(&mut hash, black_box(&[0x77; 32]), &[&text]);
+    black_box(hash);
+    scrub_stack();
+    result
 }
 
 /// A key that is the same each time; the same octet in front and at the end as a clamped one.
@@ -126,12 +151,13 @@ fn make(seed: u64, key: &mut Key) {
 const SEEDS: [u64; 3] = [0x1111, 0x2222, 0x3333];
 
 fn with_key<R>(seed: u64, f: impl FnOnce(&Key) -> R) -> R {
-    let mut key = [0; 32];
-    make(seed, &mut key);
-    let result = f(&key);
-    RustCrypto::wipe(&mut key);
-    scrub();
-    result
+    scrubbed(|| {
+        let mut key = [0; 32];
+        make(seed, &mut key);
+        let result = f(&key);
+        RustCrypto::wipe(&mut key);
+        result
+    })
 }
 
 fn public(seed: u64) -> Key {
@@ -200,7 +226,6 @@ fn configure() -> io::Result<()> {
     RustCrypto::wipe(&mut peer);
     RustCrypto::wipe(&mut nest);
     netlink(family, 1, &mut all)?;
-    scrub();
     Ok(())
 }
 
@@ -218,9 +243,15 @@ fn remove() -> io::Result<()> {
     Ok(())
 }
 
-/// The peer's side: a handshake and one message. The two transport keys, under the mask.
+/// The peer's side: a handshake and one message. The two transport keys, under the mask; the others that
+/// were derived are in [`DERIVED`].
 fn session(socket: &UdpSocket) -> io::Result<[Key; 2]> {
+    scrubbed(|| session_with_remains(socket))
+}
+
+fn session_with_remains(socket: &UdpSocket) -> io::Result<[Key; 2]> {
     USED.lock().unwrap().clear();
+    DERIVED.lock().unwrap().clear();
     let mut identity = with_key(SEEDS[1], |key| Identity::<Spy>::new(*key).unwrap());
     let to = public(SEEDS[0]);
     let mut remote = Remote::<Spy>::new(to);
@@ -248,21 +279,29 @@ fn session(socket: &UdpSocket) -> io::Result<[Key; 2]> {
     drop((session, handshake, remote));
     identity = Identity::new([1; 32]).unwrap();
     drop(black_box(identity));
-    scrub();
     let keys = USED.lock().unwrap();
+    let mut derived = DERIVED.lock().unwrap();
+    derived.retain(|key| !keys.contains(key));
     Ok([keys[0], keys[1]])
 }
 
 /// How often each key is in the memory of the machine.
 fn search<const N: usize>(keys: [Key; N]) -> io::Result<[usize; N]> {
+    let found = search_all(&keys)?;
+    println!("#   {found:?}");
+    Ok(found.try_into().unwrap())
+}
+
+fn search_all(keys: &[Key]) -> io::Result<Vec<usize>> {
     const CHUNK: usize = 1 << 20;
-    let starts = keys.map(|key| {
-        let key = masked(&key);
-        u32::from_ne_bytes([key[0], key[1], key[2], key[3]])
-    });
+    let start_of = |key: &Key| {
+        let [a, b, c, d, ..] = masked(key);
+        u32::from_ne_bytes([a, b, c, d])
+    };
+    let starts: Vec<u32> = keys.iter().map(start_of).collect();
     let mut likely = vec![false; 1 << 16];
-    for start in starts {
-        likely[start as usize & 0xffff] = true;
+    for start in &starts {
+        likely[*start as usize & 0xffff] = true;
     }
     let core = File::open("/proc/kcore")?;
     let mut head = vec![0; 1 << 14];
@@ -270,7 +309,7 @@ fn search<const N: usize>(keys: [Key; N]) -> io::Result<[usize; N]> {
     let word = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().unwrap());
     let segments = u16::from_ne_bytes([head[56], head[57]]);
     let table = word(32) as usize;
-    let mut found = [0; N];
+    let mut found = vec![0; keys.len()];
     let mut searched = 0;
     let mut buffer = vec![0; CHUNK + 32];
     for segment in 0..usize::from(segments) {
@@ -309,7 +348,7 @@ fn search<const N: usize>(keys: [Key; N]) -> io::Result<[usize; N]> {
         searched += size;
     }
     RustCrypto::wipe(&mut buffer);
-    println!("# {} MiB searched: {found:?}", searched >> 20);
+    println!("# {} MiB searched", searched >> 20);
     Ok(found)
 }
 
@@ -333,12 +372,12 @@ impl Tap {
 }
 
 fn main() -> io::Result<()> {
-    println!("TAP version 13\n1..10");
+    println!("TAP version 13\n1..11");
     let socket = UdpSocket::bind("127.0.0.1:6000")?;
     socket.connect(("127.0.0.1", PORT))?;
     socket.set_read_timeout(Some(Duration::from_secs(20)))?;
     run("ip link add wgk type wireguard");
-    configure()?;
+    scrubbed(configure)?;
     run("ip link set wgk up");
     let [private, preshared] = [0, 2].map(|n| with_key(SEEDS[n], masked));
     let mut tap = Tap::default();
@@ -355,9 +394,17 @@ fn main() -> io::Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     let last = session(&socket)?;
     run("true");
+    let derived = DERIVED.lock().unwrap().clone();
     let [s, r, t, u] = search([first[0], first[1], last[0], last[1]])?;
     tap.check("the keys of a session go when it was replaced", s + r == 0);
     tap.check("those of the present one are found", t > 0 && u > 0);
+    // A handshake takes eight key derivations, each of which has one HMAC for its own key and one for each that it gives.
+    let left: usize = search_all(&derived)?.iter().sum();
+    println!("#   {left} copies of {} keys", derived.len());
+    tap.check(
+        "and no key that they were derived from",
+        left == 0 && derived.len() == 19,
+    );
 
     run("ip link set wgk down");
     let [q, t, u] = search([preshared, last[0], last[1]])?;
