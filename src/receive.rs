@@ -61,6 +61,7 @@ use crate::protocol::messages::{
     DATA_OVERHEAD,
     TAG_LEN, //
 };
+use crate::protocol::session::LEAD;
 use crate::protocol::timers::Event;
 
 /// Room before a packet that was opened, for the headers of the next link or tunnel that it goes to.
@@ -204,7 +205,7 @@ impl Incoming {
         if alone && !self.keypair.may_receive(now()) {
             return (opened, None);
         }
-        let skb = match skb.try_linear(0) {
+        let skb = match skb.try_linear(0, 0) {
             Ok(packet) if alone => {
                 if let Some(packet) = self.open_in_place(packet) {
                     opened.push_back(packet);
@@ -272,31 +273,33 @@ impl Incoming {
             .or_else(|_| LinearSkb::with_len(INNER_HEADROOM, sealed_len))
             .map_err(|_| Unopened::NotAuthentic)?;
         let session = &self.keypair.session;
-        let whole = reader.packet();
-        let (counter, authentic) = match reader
-            .piece(offset, len)
-            .and_then(|message| message.split_first_chunk::<DATA_HEADER_LEN>())
+        const BEFORE: usize = LEAD - DATA_HEADER_LEN;
+        let (counter, authentic) = if let Some(message) = reader.piece(BEFORE, offset, len) {
+            let head = message.get(BEFORE..).and_then(|head| head.first_chunk());
+            let counter = self.counter_of(head.ok_or(Unopened::NotOurs)?, len)?;
+            let to = packet.data_behind_mut(LEAD);
+            let to = to.and_then(|to| to.get_mut(..plain_len.saturating_add(LEAD)));
+            let opened = to.is_some_and(|to| session.open_behind(counter, to, message));
+            (counter, opened)
+        } else if let Some((head, sealed)) = reader
+            .piece(0, offset, len)
+            .and_then(|message| message.split_first_chunk())
         {
-            Some((head, sealed)) => {
-                let counter = self.counter_of(head, len)?;
-                let to = packet.data_mut().get_mut(..plain_len);
-                (
-                    counter,
-                    to.is_some_and(|to| session.open(counter, to, sealed)),
-                )
-            }
+            // The first one in a piece of memory.
+            let counter = self.counter_of(head, len)?;
+            let to = packet.data_mut().get_mut(..plain_len);
+            let opened = to.is_some_and(|to| session.open(counter, to, sealed));
+            (counter, opened)
+        } else {
             // It lies across two pieces of memory.
-            None => {
-                let mut head = [0; DATA_HEADER_LEN];
-                let sealed = offset.saturating_add(DATA_HEADER_LEN);
-                let there = whole.copy_bytes(offset, &mut head)
-                    && whole.copy_bytes(sealed, packet.data_mut());
-                let counter = self.counter_of(&head, len)?;
-                (
-                    counter,
-                    there && session.open_in_place(counter, packet.data_mut()),
-                )
-            }
+            let whole = reader.packet();
+            let mut head = [0; DATA_HEADER_LEN];
+            let sealed = offset.saturating_add(DATA_HEADER_LEN);
+            let there =
+                whole.copy_bytes(offset, &mut head) && whole.copy_bytes(sealed, packet.data_mut());
+            let counter = self.counter_of(&head, len)?;
+            let opened = there && session.open_in_place(counter, packet.data_mut());
+            (counter, opened)
         };
         if !authentic {
             return Err(Unopened::NotAuthentic);

@@ -9,6 +9,14 @@ kind=$1 span=$2
 
 tunnel 4 || exit
 case $kind in
+tcp-software-gso | tcp-gro)
+	# As in paths.sh.
+	for n in a b; do
+		ip netns exec $n ethtool -K veth0 tx-udp-segmentation off >/dev/null
+		[ "$kind" != tcp-gro ] || ip netns exec $n ethtool -K veth0 tso off gro on >/dev/null
+	done
+	traffic=(iperf3 -c 192.168.241.2 -t 600)
+	;;
 tcp-1) traffic=(iperf3 -c 192.168.241.2 -t 600) ;;
 tcp-4) traffic=(iperf3 -c 192.168.241.2 -t 600 -P 4) ;;
 tcp-reverse) traffic=(iperf3 -c 192.168.241.2 -t 600 -R) ;;
