@@ -45,51 +45,46 @@ fn joined([first, second]: [u128; 2]) -> [u8; 32] {
     octets
 }
 
-/// The state of the cipher, wiped when it is dropped.
-struct Cipher(bindings::chacha_state);
-
-impl Cipher {
-    /// Begins with block number `block`.
-    fn new(key: &[u8; 32], counter: u64, block: u32) -> Self {
-        let [a, b] = halves(key);
-        let word = |half: u128, number: u32| half.wrapping_shr(number.wrapping_mul(32)) as u32;
-        let x = [
-            // "expand 32-byte k"
-            0x6170_7865,
-            0x3320_646e,
-            0x7962_2d32,
-            0x6b20_6574,
-            word(a, 0),
-            word(a, 1),
-            word(a, 2),
-            word(a, 3),
-            word(b, 0),
-            word(b, 1),
-            word(b, 2),
-            word(b, 3),
-            block,
-            0,
-            counter as u32,
-            (counter >> 32) as u32,
-        ];
-        Self(bindings::chacha_state { x })
-    }
-
-    /// # Safety
-    ///
-    /// `from` is good for reading `len` octets, `to` for writing them; they are the same or do not overlap.
-    unsafe fn crypt(&mut self, to: *mut u8, from: *const u8, len: usize) {
-        // SAFETY: The caller's promise.
-        unsafe { bindings::chacha_crypt(&mut self.0, to, from, len as u32, 20) };
-    }
-}
-
-impl Drop for Cipher {
-    fn drop(&mut self) {
-        for word in &mut self.0.x {
-            // SAFETY: The word is ours.
-            unsafe { (&raw mut *word).write_volatile(0) };
-        }
+/// Runs the cipher over `len` octets, from block number `block` of the key stream on.
+///
+/// # Safety
+///
+/// `from` is good for reading `len` octets, `to` for writing them; they are the same or do not overlap.
+unsafe fn crypt(
+    key: &[u8; 32],
+    counter: u64,
+    block: u32,
+    to: *mut u8,
+    from: *const u8,
+    len: usize,
+) {
+    let [a, b] = halves(key);
+    let word = |half: u128, number: u32| half.wrapping_shr(number.wrapping_mul(32)) as u32;
+    let x = [
+        // "expand 32-byte k"
+        0x6170_7865,
+        0x3320_646e,
+        0x7962_2d32,
+        0x6b20_6574,
+        word(a, 0),
+        word(a, 1),
+        word(a, 2),
+        word(a, 3),
+        word(b, 0),
+        word(b, 1),
+        word(b, 2),
+        word(b, 3),
+        block,
+        0,
+        counter as u32,
+        (counter >> 32) as u32,
+    ];
+    let mut state = bindings::chacha_state { x };
+    // SAFETY: The caller's promise.
+    unsafe { bindings::chacha_crypt(&mut state, to, from, len as u32, 20) };
+    for word in &mut state.x {
+        // SAFETY: The word is ours.
+        unsafe { (&raw mut *word).write_volatile(0) };
     }
 }
 
@@ -110,7 +105,7 @@ impl TagKey {
         let mut stream = [0; 2 * LEAD];
         let data = stream.as_mut_ptr();
         // SAFETY: The cipher works in place.
-        unsafe { Cipher::new(key, counter, 0).crypt(data, data, stream.len()) };
+        unsafe { crypt(key, counter, 0, data, data, stream.len()) };
         let this = Self(*stream.first_chunk().unwrap_or(&[0; KEY]));
         wipe(&mut stream);
         this
@@ -188,7 +183,7 @@ pub(crate) fn seal_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 3
         return false;
     };
     // SAFETY: `dst` is longer than `src`.
-    unsafe { Cipher::new(key, counter, 0).crypt(dst.as_mut_ptr(), src.as_ptr(), src.len()) };
+    unsafe { crypt(key, counter, 0, dst.as_mut_ptr(), src.as_ptr(), src.len()) };
     finish_sealing(dst, before, &kept)
 }
 
@@ -204,7 +199,7 @@ pub(crate) fn seal_behind_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32])
     };
     let data = buf.as_mut_ptr();
     // SAFETY: The cipher works in place.
-    unsafe { Cipher::new(key, counter, 0).crypt(data, data, len) };
+    unsafe { crypt(key, counter, 0, data, data, len) };
     finish_sealing(buf, &kept, &kept)
 }
 
@@ -243,7 +238,7 @@ pub(crate) fn open_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 3
         return false;
     };
     // SAFETY: `dst` is not shorter than what is taken from `src`.
-    unsafe { Cipher::new(key, counter, 0).crypt(dst.as_mut_ptr(), src.as_ptr(), dst.len()) };
+    unsafe { crypt(key, counter, 0, dst.as_mut_ptr(), src.as_ptr(), dst.len()) };
     let Some(lead) = dst.first_chunk_mut::<LEAD>() else {
         return false;
     };
@@ -264,7 +259,7 @@ pub(crate) fn open_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32]) -> boo
     }
     let (data, len) = (buf.as_mut_ptr(), buf.len().saturating_sub(TAG_LEN));
     // SAFETY: The cipher works in place.
-    unsafe { Cipher::new(key, counter, 1).crypt(data, data, len) };
+    unsafe { crypt(key, counter, 1, data, data, len) };
     true
 }
 
@@ -278,6 +273,6 @@ pub(crate) fn open(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> 
         return false;
     }
     // SAFETY: Both have the same length.
-    unsafe { Cipher::new(key, counter, 1).crypt(dst.as_mut_ptr(), text.as_ptr(), text.len()) };
+    unsafe { crypt(key, counter, 1, dst.as_mut_ptr(), text.as_ptr(), text.len()) };
     true
 }
