@@ -65,7 +65,10 @@ use crate::protocol::timers::{
     REPLY_TIMEOUT, //
 };
 use crate::protocol::PublicKey;
-use crate::receive::Incoming;
+use crate::receive::{
+    Incoming,
+    Singles, //
+};
 use crate::transmit::{
     FlowLanes,
     OneWay,
@@ -143,6 +146,8 @@ pub(crate) struct Peer {
     /// Order of what is being opened.
     #[pin]
     pub(crate) incoming: Lane<Incoming>,
+    /// How single messages come.
+    pub(crate) singles: Singles,
     /// How much is sent that is not answered.
     pub(crate) one_way: OneWay,
     /// Octets of WireGuard messages received and authenticated.
@@ -210,6 +215,7 @@ impl Peer {
             prefixes <- new_mutex!(PrefixList::new(), "peer.prefixes"),
             outgoing <- FlowLanes::new(),
             incoming <- Lane::new(),
+            singles: Singles::new(),
             one_way: OneWay::new(),
             rx_bytes: Atomic::new(0),
             tx_bytes: Atomic::new(0),
