@@ -157,6 +157,7 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
         }
     };
     if let Some(keypair) = keypair {
+        peer.singles.interrupt();
         let collect = skb.stride() == 0 && peer.one_way.sent(now);
         let job = Outgoing::new(peer, keypair, skb);
         let workers = &peer.device.workers;
@@ -297,11 +298,15 @@ impl Outgoing {
             };
             let mut counter = counter;
             let mut model = None;
+            let mut room = true;
             for _ in 0..run {
-                let Some(skb) = packets.pop_front() else {
+                // Without memory for more the train is shorter.
+                room = train.make_room(len, &bh).is_ok();
+                let skb = if room { packets.pop_front() } else { None };
+                let Some(skb) = skb else {
                     break;
                 };
-                let added = train.add(len, &bh, |to| self.seal_into(skb, counter, to));
+                let added = train.add(len, |to| self.seal_into(skb, counter, to));
                 counter = counter.wrapping_add(1);
                 match added {
                     Ok(skb) if model.is_none() => model = Some(skb),
@@ -315,6 +320,9 @@ impl Outgoing {
                     sealed.push_back(skb);
                 }
                 model.consume();
+            }
+            if !room {
+                break;
             }
         }
         packets
@@ -415,10 +423,10 @@ impl Outgoing {
             let Some(len) = sealer.next_len(segments) else {
                 break;
             };
-            if train
-                .add(len, &bh, |to| sealer.seal_next(segments, to))
-                .is_err()
-            {
+            let added = train
+                .make_room(len, &bh)
+                .and_then(|()| train.add(len, |to| sealer.seal_next(segments, to)));
+            if added.is_err() {
                 break;
             }
         }

@@ -86,42 +86,50 @@ impl<'a> Train<'a> {
         })
     }
 
-    /// Adds a message of `len` octets; `write` fills them. It gets [`LEAD`] octets in front as well, which it
-    /// has to leave as they are. Only the last message may be shorter than the others.
+    /// Makes room for a message of `len` octets.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EMSGSIZE` when the message does not fit; what `write` says.
+    /// `ENOMEM`; `EMSGSIZE` when the message does not fit.
+    pub(crate) fn make_room(&mut self, len: usize, bh: &BhGuard) -> Result {
+        match self.buffer.take() {
+            Some((buffer, end)) if buffer.size().saturating_sub(end) >= len => {
+                self.buffer = Some((buffer, end));
+                return Ok(());
+            }
+            Some((buffer, end)) => self.attach(buffer, end)?,
+            None => {}
+        }
+        let left = self.planned.saturating_sub(self.count).max(1);
+        let per_page = ROOM.checked_div(self.len).unwrap_or(1).max(1);
+        let size = self.len.saturating_mul(left.min(per_page));
+        let buffer = self.buffers.alloc(size.saturating_add(LEAD), bh)?;
+        self.buffer = Some((buffer, LEAD));
+        Ok(())
+    }
+
+    /// Adds a message of `len` octets, for which there has to be room; `write` fills them. It gets [`LEAD`]
+    /// octets in front as well, which it has to leave as they are. Only the last message may be shorter than
+    /// the others.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE` when there is no room; what `write` says.
     pub(crate) fn add<R>(
         &mut self,
         len: usize,
-        bh: &BhGuard,
         write: impl FnOnce(&mut [u8]) -> Result<R>,
     ) -> Result<R> {
-        let mut buffer = match self.buffer.take() {
-            Some((buffer, end)) if buffer.size().saturating_sub(end) >= len => (buffer, end),
-            full => {
-                if let Some((buffer, end)) = full {
-                    self.attach(buffer, end)?;
-                }
-                let left = self.planned.saturating_sub(self.count).max(1);
-                let per_page = ROOM.checked_div(self.len).unwrap_or(1).max(1);
-                let size = self.len.saturating_mul(left.min(per_page));
-                (self.buffers.alloc(size.saturating_add(LEAD), bh)?, LEAD)
-            }
-        };
+        let (buffer, end) = self.buffer.as_mut().ok_or(EMSGSIZE)?;
         let to = buffer
-            .0
             .octets()
-            .get_mut(buffer.1.saturating_sub(LEAD)..)
-            .and_then(|to| to.get_mut(..len.saturating_add(LEAD)));
-        let result = to.ok_or(EMSGSIZE).and_then(write);
-        if result.is_ok() {
-            buffer.1 = buffer.1.saturating_add(len);
-            self.count = self.count.saturating_add(1);
-        }
-        self.buffer = Some(buffer);
-        result
+            .get_mut(end.saturating_sub(LEAD)..)
+            .and_then(|to| to.get_mut(..len.saturating_add(LEAD)))
+            .ok_or(EMSGSIZE)?;
+        let result = write(to)?;
+        *end = end.saturating_add(len);
+        self.count = self.count.saturating_add(1);
+        Ok(result)
     }
 
     /// Makes a buffer, whose messages reach to `end`, part of the packet.
