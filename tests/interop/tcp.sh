@@ -15,7 +15,8 @@ all_lengths() {
 all_trains() {
 	local size
 	for size in 88 104 120 200 216 232 300 430 470 490 512 640 777 900 950 1000 1111 1200 1300; do
-		iperf3 --connect-timeout 5000 -c 10.99.0.2 -n 100K -M "$size" >/dev/null || { echo "segments of $size"; return 1; }
+		# After each test the server is not there for a moment.
+		wait_for 5 iperf3 --connect-timeout 5000 -c 10.99.0.2 -n 100K -M "$size" || { echo "segments of $size"; return 1; }
 	done
 }
 
