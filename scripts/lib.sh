@@ -74,6 +74,7 @@ end_group() {
 # command with it. usage: step "what it does" "what it means if it fails" COMMAND...
 STEP_LOG=
 step() {
+	[ $# -ge 3 ] || die "step '$1' has no command"
 	local what=$1 meaning=$2 begun=$SECONDS
 	shift 2
 	STEP_LOG=$(mktemp "${TMPDIR:-/tmp}/wireguard-rust.XXXXXX")

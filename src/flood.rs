@@ -3,8 +3,11 @@
 //! What keeps handshake messages from costing more than they may (whitepaper §5.3, §5.4.7).
 //!
 //! A handshake message costs several Curve25519 computations, so it waits in a queue of bounded
-//! length for a worker in process context. When the queue grows long the device is under load; then
-//! a sender must have proven its address with a cookie, and each address is served only so often.
+//! length for a worker in process context. The device is under load when the queue grows long, or when
+//! too many messages turn out to be no peer's once they have been computed for: a CPU that keeps up with a
+//! flood lacks that time elsewhere. Then a sender must have proven its address with a cookie, and each
+//! address is served only so often. Peers that all come back at once waste nothing, so while the queue
+//! is short none of them has to ask twice.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +20,7 @@ use kernel::sync::atomic::{
 use crate::device::Device;
 use crate::keypair::now;
 use crate::net::bh::BhLock;
+use crate::net::clock;
 use crate::net::endpoint::Address;
 use crate::net::hashtable::HashMap;
 use crate::net::rcu::{
@@ -29,12 +33,16 @@ use crate::net::skb::{
     SkbList, //
 };
 use crate::net::workqueue::{
+    self,
     Queue,
     Runnable,
     Task, //
 };
 use crate::new_bh_lock;
-use crate::protocol::ratelimit::Bucket;
+use crate::protocol::ratelimit::{
+    Bucket,
+    WasteBucket, //
+};
 use crate::protocol::time::{
     Duration,
     Instant, //
@@ -44,7 +52,7 @@ use crate::protocol::time::{
 const MAX_QUEUED: usize = 4096;
 /// From this many waiting messages on the device is under load.
 const LOADED: usize = MAX_QUEUED / 8;
-/// The device counts as loaded for this long after its queue was last found long.
+/// The device counts as loaded for this long after its queue was last found long, or its time wasted.
 const LOAD_LINGERS: Duration = Duration::from_secs(1);
 /// Sources that the rate limiter remembers; others are refused until some are forgotten.
 const MAX_SOURCES: usize = 1 << 14;
@@ -54,8 +62,13 @@ const SOURCE_BITS: u32 = 10;
 const SWEEP_NS: u64 = 1_000_000_000;
 /// Messages that a worker answers before it lets others have the CPU and looks for idle sources.
 const BATCH: usize = 64;
-/// Workers that may answer handshakes of one device at the same time.
+/// Workers that may answer handshakes of one device at the same time, if there are as many CPUs.
 const WORKERS: usize = 4;
+/// Under load a worker answers for so long, then pauses: with many senders who prove nothing the rest of its
+/// CPU is left to those who have a session, and one wake-up serves many messages.
+const SLICE_NS: u64 = 750_000;
+/// See [`SLICE_NS`]; one tick more, at most.
+const PAUSE_NS: u64 = 4_000_000;
 
 /// What waits, and whether there is anybody to wait for.
 struct Waiting {
@@ -72,8 +85,11 @@ pub(crate) struct HandshakeQueue {
     waiting: BhLock<Waiting>,
     /// Number of messages in `waiting`, to be read without the lock.
     len: Atomic<usize>,
-    /// Nanoseconds of [`now`] when the queue was last found long; zero for never.
+    /// Nanoseconds of [`now`] when the device was last found under load; zero for never.
     loaded_at: Atomic<u64>,
+    /// Pays for messages that turn out to be no peer's. Taken by the workers.
+    #[pin]
+    waste: BhLock<WasteBucket>,
     /// Present while the interface is up.
     workers: [Slot<Worker>; WORKERS],
     /// Chooses the worker for the next message.
@@ -93,6 +109,7 @@ impl HandshakeQueue {
             ),
             len: Atomic::new(0),
             loaded_at: Atomic::new(0),
+            waste <- new_bh_lock!(WasteBucket::new(Instant::from_nanos(0)), "handshakes.waste"),
             workers: [const { Slot::empty() }; WORKERS],
             turn: Atomic::new(0),
         })
@@ -148,11 +165,19 @@ impl HandshakeQueue {
         self.len.store(waiting.messages.len(), Relaxed);
         drop(waiting);
 
-        let turn = self.turn.fetch_add(1, Relaxed) % WORKERS;
+        let workers = workqueue::online_cpus().min(WORKERS);
+        let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
         let guard = rcu::read_lock();
-        let worker = self.workers.get(turn).and_then(|slot| slot.load(&guard));
+        let worker = self
+            .workers
+            .get(turn.unwrap_or(0))
+            .and_then(|slot| slot.load(&guard));
         if let Some(worker) = worker.and_then(|worker| worker.upgrade()) {
-            device.workers.handshakes.run_now(&worker);
+            if self.under_load(now()) {
+                device.workers.handshakes.schedule_once(&worker, PAUSE_NS);
+            } else {
+                device.workers.handshakes.run_now(&worker);
+            }
         }
         true
     }
@@ -173,6 +198,7 @@ impl HandshakeQueue {
         let delay = match waiting.messages.len() {
             0 if !sources => return,
             0 => SWEEP_NS,
+            _ if self.under_load(now()) => PAUSE_NS,
             _ => 0,
         };
         if waiting.open {
@@ -180,8 +206,15 @@ impl HandshakeQueue {
         }
     }
 
-    /// Whether senders have to prove their address. It stays so for a second after the queue was
-    /// last long, lest the answer flap.
+    /// A message was computed for and is no peer's, or an old one of a peer's.
+    pub(crate) fn wasted(&self, now: Instant) {
+        if !self.waste.lock().allow(now) {
+            self.loaded_at.store(now.as_nanos(), Relaxed);
+        }
+    }
+
+    /// Whether senders have to prove their address. It stays so for a second after the device was last
+    /// under load, lest the answer flap.
     pub(crate) fn under_load(&self, now: Instant) -> bool {
         if self.len.load(Relaxed) >= LOADED {
             self.loaded_at.store(now.as_nanos(), Relaxed);
@@ -216,10 +249,16 @@ impl Runnable for Worker {
 
     fn run(this: &Shared<Self>) {
         let device = &this.device;
+        let begun = clock::cpu_ns();
         for _ in 0..BATCH {
             match device.handshakes.pop() {
                 Some(skb) => crate::handshake::receive(device, skb),
                 None => break,
+            }
+            // The worker may have moved to a CPU whose clock is behind: then this message is its last.
+            if clock::cpu_ns().wrapping_sub(begun) > SLICE_NS && device.handshakes.under_load(now())
+            {
+                break;
             }
         }
         let sources = device.limiter.sweep();

@@ -160,16 +160,24 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
             if may_serve(device, &identity, datagram, initiation.sender(), &from) {
                 match respond(device, &identity, initiation.bytes(), from) {
                     Some(peer) => authenticated(&peer, datagram.len()),
-                    None => debug::invalid_initiation(device, &from),
+                    None => {
+                        device.handshakes.wasted(now());
+                        debug::invalid_initiation(device, &from);
+                    }
                 }
             }
         }
         Message::Response(response) => {
             if may_serve(device, &identity, datagram, response.sender(), &from) {
-                let peer = peer_of_index(device, response.receiver());
-                let peer = peer.filter(|peer| complete(peer, &identity, response.bytes(), from));
-                match peer {
-                    Some(peer) => authenticated(&peer, datagram.len()),
+                match peer_of_index(device, response.receiver()) {
+                    Some(peer) if complete(&peer, &identity, response.bytes(), from) => {
+                        authenticated(&peer, datagram.len());
+                    }
+                    // Whoever guesses an index makes us compute.
+                    Some(_) => {
+                        device.handshakes.wasted(now());
+                        debug::invalid_response(device, &from);
+                    }
                     None => debug::invalid_response(device, &from),
                 }
             }

@@ -278,8 +278,3 @@ void net_helper_skb_reset_offsets(struct sk_buff *skb)
 	skb_reset_transport_header(skb);
 	skb_reset_inner_headers(skb);
 }
-
-int net_helper_pskb_trim(struct sk_buff *skb, unsigned int len)
-{
-	return pskb_trim(skb, len);
-}

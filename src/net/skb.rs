@@ -16,8 +16,6 @@ use core::ptr::{
 use kernel::prelude::*;
 
 use super::bindings;
-#[cfg(kernel_7_2)]
-use super::errno::*;
 
 mod linear;
 mod list;

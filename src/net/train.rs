@@ -13,6 +13,8 @@ use kernel::prelude::*;
 
 use super::bh::BhGuard;
 use super::bindings;
+#[cfg(kernel_7_2)]
+use super::errno::*;
 use super::pool::{
     Buffer,
     Buffers,

@@ -93,11 +93,6 @@ impl Queue {
         let task = object.task();
         let raw = object.clone().into_raw();
         task.owner.store(raw.cast_mut(), Release);
-        let delay = match delay {
-            0 => 0,
-            // SAFETY: No requirements.
-            ns => unsafe { bindings::nsecs_to_jiffies(ns) }.saturating_add(1),
-        };
         // SAFETY: The work item was initialised with the task and lives as long as the object, of
         // which the pending item holds a reference.
         let was_pending = unsafe {
@@ -105,10 +100,31 @@ impl Queue {
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
                 self.ptr.as_ptr(),
                 task.work.get(),
-                delay,
+                ticks(delay),
             )
         };
         if was_pending {
+            // SAFETY: The item that was pending had a reference already; this one is too many.
+            drop(unsafe { Shared::<T>::from_raw(raw) });
+        }
+    }
+
+    /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick, unless it is to run
+    /// anyway. One reference is kept until then. Any context.
+    pub(crate) fn schedule_once<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
+        let task = object.task();
+        let raw = object.clone().into_raw();
+        task.owner.store(raw.cast_mut(), Release);
+        // SAFETY: As in `schedule`.
+        let queued = unsafe {
+            bindings::queue_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
+                self.ptr.as_ptr(),
+                task.work.get(),
+                ticks(delay),
+            )
+        };
+        if !queued {
             // SAFETY: The item that was pending had a reference already; this one is too many.
             drop(unsafe { Shared::<T>::from_raw(raw) });
         }
@@ -130,6 +146,21 @@ impl Queue {
             drop(unsafe { Shared::<T>::from_raw(raw) });
         }
     }
+}
+
+/// A delay in ticks: not shorter than `ns` unless that is zero.
+fn ticks(ns: u64) -> usize {
+    match ns {
+        0 => 0,
+        // SAFETY: No requirements.
+        ns => unsafe { bindings::nsecs_to_jiffies(ns) }.saturating_add(1),
+    }
+}
+
+/// Number of CPUs that are online now. Any context.
+pub(crate) fn online_cpus() -> usize {
+    // SAFETY: No requirements.
+    unsafe { bindings::num_online_cpus() as usize }
 }
 
 impl Drop for Queue {

@@ -1,32 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rate at which one source may have handshake messages served under load (§5.3).
+//! Rates of handshake messages (§5.3): what one source may have served under load, and how many may turn
+//! out to be no peer's before there is load.
 
 use super::time::{
     Duration,
     Instant, //
 };
 
-/// Messages served each second.
-pub const PER_SECOND: u64 = 20;
-/// Messages that may come at once after a pause.
-pub const BURST: u64 = 5;
+/// Under load, each source has 20 messages served a second, and 5 at once after a pause.
+pub type Bucket = TokenBucket<20, 5>;
 
-const COST: u64 = Duration::from_secs(1).as_nanos() / PER_SECOND;
-const FULL: u64 = COST * BURST;
+/// A device computes this often for messages that turn out to be no peer's (one to three percent of a
+/// CPU's time); beyond that it is under load.
+pub type WasteBucket = TokenBucket<50, 50>;
 
-/// The token bucket of one source; its content is counted in nanoseconds.
+/// A token bucket that serves `PER_SECOND` messages a second, `BURST` of them at once after a pause; its
+/// content is counted in nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Bucket {
+pub struct TokenBucket<const PER_SECOND: u64, const BURST: u64> {
     tokens: u64,
     last: Instant,
 }
 
-impl Bucket {
+impl<const PER_SECOND: u64, const BURST: u64> TokenBucket<PER_SECOND, BURST> {
+    const COST: u64 = Duration::from_secs(1).as_nanos() / PER_SECOND;
+    const FULL: u64 = Self::COST * BURST;
+
     /// A full bucket.
     pub const fn new(now: Instant) -> Self {
         Self {
-            tokens: FULL,
+            tokens: Self::FULL,
             last: now,
         }
     }
@@ -36,8 +40,8 @@ impl Bucket {
     pub fn allow(&mut self, now: Instant) -> bool {
         let earned = now.since(self.last).as_nanos();
         self.last = self.last.max(now);
-        self.tokens = self.tokens.saturating_add(earned).min(FULL);
-        match self.tokens.checked_sub(COST) {
+        self.tokens = self.tokens.saturating_add(earned).min(Self::FULL);
+        match self.tokens.checked_sub(Self::COST) {
             Some(rest) => {
                 self.tokens = rest;
                 true

@@ -89,11 +89,11 @@ sed 's/^# /#   /' /tmp/flood
 check "sources that can receive get cookies" grep -qE "which took [1-9][0-9]* cookies" /tmp/flood
 
 # A peer that restarts in the middle of it comes through: its cookie is what sets it apart.
-ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=30 rate=5000 >/tmp/flood 2>&1 &
+ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=45 rate=5000 >/tmp/flood 2>&1 &
 sleep 2
 ip -n a link set wg0 down
 ip -n a link set wg0 up
-check "a handshake succeeds during the flood" wait_for 25 ip netns exec a ping -c 1 -W 1 192.168.241.2
+check "a handshake succeeds during the flood" wait_for 40 ip netns exec a ping -c 1 -W 1 192.168.241.2
 begun=$(date +%s%N)
 check "the interface goes down during the flood" ip -n b link set wg0 down
 took=$((($(date +%s%N) - begun) / 1000000))

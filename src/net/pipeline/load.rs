@@ -7,8 +7,8 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
-use crate::net::bindings;
 use crate::net::clock;
+use crate::net::workqueue;
 
 /// Of the time of a CPU, one in this many nanoseconds may be spent on jobs that are done where they
 /// stand, as long as there is another CPU that could do them.
@@ -42,8 +42,7 @@ impl Load {
         if self.busy.load(Relaxed) {
             return false;
         }
-        // SAFETY: No requirements.
-        if unsafe { bindings::num_online_cpus() } == 1 {
+        if workqueue::online_cpus() == 1 {
             return true;
         }
         let now = clock::cpu_ns();

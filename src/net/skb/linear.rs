@@ -15,6 +15,8 @@ use super::{
 };
 use crate::net::bh::BhGuard;
 use crate::net::bindings;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::netdev::NetDevice;
 use crate::net::pool::Buffers;
 

@@ -23,7 +23,10 @@ use wireguard_host::protocol::noise::{
     Received,
     Remote, //
 };
-use wireguard_host::protocol::ratelimit::Bucket;
+use wireguard_host::protocol::ratelimit::{
+    Bucket,
+    TokenBucket, //
+};
 use wireguard_host::protocol::replay::{
     ReplayWindow,
     WINDOW, //
@@ -62,6 +65,27 @@ fn datagram() -> impl Strategy<Value = Vec<u8>> {
         }
         bytes
     })
+}
+
+/// A bucket of so many messages a second and so many at once, in whole milliseconds.
+fn bucket<const PER_SECOND: u64, const BURST: u64>(steps: &[u64]) -> Result<(), TestCaseError> {
+    let (cost, full) = (1_000 / PER_SECOND, 1_000 / PER_SECOND * BURST);
+    let mut now = 5_000;
+    let mut bucket = TokenBucket::<PER_SECOND, BURST>::new(Instant::from_nanos(now * MILLI));
+    let (mut credit, mut last) = (full, now);
+    for step in steps {
+        now += step;
+        let at = Instant::from_nanos(now * MILLI);
+        prop_assert_eq!(bucket.idle(at), now - last > 1_000);
+        credit = (credit + step).min(full);
+        last = now;
+        let allowed = credit >= cost;
+        if allowed {
+            credit -= cost;
+        }
+        prop_assert_eq!(bucket.allow(at), allowed);
+    }
+    Ok(())
 }
 
 proptest! {
@@ -170,25 +194,11 @@ proptest! {
         prop_assert!(part <= a);
     }
 
-    /// The token bucket against the sum it stands for, in whole milliseconds.
+    /// The token buckets against the sums they stand for.
     #[test]
-    fn bucket(steps in vec(prop_oneof![3 => 0u64..60, 1 => 0u64..2_000], 1..80)) {
-        let mut now = 5_000;
-        let mut bucket = Bucket::new(Instant::from_nanos(now * MILLI));
-        let mut credit = 250;
-        let mut last = now;
-        for step in steps {
-            now += step;
-            let at = Instant::from_nanos(now * MILLI);
-            prop_assert_eq!(bucket.idle(at), now - last > 1_000);
-            credit = (credit + step).min(250);
-            last = now;
-            let allowed = credit >= 50;
-            if allowed {
-                credit -= 50;
-            }
-            prop_assert_eq!(bucket.allow(at), allowed);
-        }
+    fn buckets(steps in vec(prop_oneof![3 => 0u64..60, 1 => 0u64..2_000], 1..80)) {
+        bucket::<20, 5>(&steps)?;
+        bucket::<50, 50>(&steps)?;
     }
 
     /// A clock that is read on two processors may step back a little: nothing is earned by that.

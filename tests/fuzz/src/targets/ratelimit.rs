@@ -5,12 +5,13 @@
 use crate::prelude::*;
 
 pub fn run(data: &[u8]) {
-    const COST: u64 = 1_000_000_000 / PER_SECOND;
+    const BURST: u64 = 5;
+    const COST: u64 = 1_000_000_000 / 20;
     let Some((start, rest)) = data.split_first_chunk() else {
         return;
     };
     let start = u64::from_le_bytes(*start);
-    let mut bucket = Bucket::new(Instant::from_nanos(start));
+    let mut bucket = TokenBucket::<20, BURST>::new(Instant::from_nanos(start));
     let (mut now, mut latest, mut served, mut refused_at) = (start, start, 0u64, None);
     for step in steps::<i32>(rest) {
         // Clocks of several CPUs may differ a little, so time may go back.
