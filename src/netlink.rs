@@ -361,10 +361,17 @@ struct AllowedIpRequest {
 
 impl AllowedIpRequest {
     fn parse(attr: &Attr<'_>, extack: &Extack<'_>) -> Result<Self> {
-        let attrs: Attrs<'_, 5> = attr.nested(extack)?;
-        let family = attrs.get(allowedip_attr::FAMILY).and_then(|a| a.u16());
-        let bits = attrs.get(allowedip_attr::CIDR_MASK).and_then(|a| a.u8());
-        let address = attrs.get(allowedip_attr::IPADDR);
+        let (mut family, mut bits, mut address, mut flags) = (None, None, None, 0);
+        // There may be very many of them, so no table is made.
+        for (kind, attr) in attr.entries(extack)? {
+            match kind {
+                allowedip_attr::FAMILY => family = attr.u16(),
+                allowedip_attr::CIDR_MASK => bits = attr.u8(),
+                allowedip_attr::IPADDR => address = Some(attr),
+                allowedip_attr::FLAGS => flags = attr.u32().unwrap_or(0),
+                _ => {}
+            }
+        }
         let (Some(family), Some(bits), Some(address)) = (family, bits, address) else {
             extack.set(c"an allowed IP needs a family, an address and a prefix length");
             return Err(EINVAL);
@@ -384,10 +391,7 @@ impl AllowedIpRequest {
         };
         Ok(Self {
             prefix,
-            remove: attrs
-                .get(allowedip_attr::FLAGS)
-                .and_then(|a| a.u32())
-                .is_some_and(|flags| flags & ALLOWEDIP_REMOVE != 0),
+            remove: flags & ALLOWEDIP_REMOVE != 0,
         })
     }
 }

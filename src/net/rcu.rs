@@ -266,7 +266,10 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// What is in the slot now.
     pub(crate) fn load<'g>(&self, _guard: &'g Guard) -> Option<SharedRef<'g, T>> {
-        let ptr = NonNull::new(self.ptr.load(Acquire))?;
+        // What the pointer leads to is read through it, so no more ordering is needed (`rcu_dereference`).
+        // A function call, which a load by the atomic's own method is, would cost more than all the rest.
+        // SAFETY: The pointer is the atomic's.
+        let ptr = NonNull::new(unsafe { self.ptr.as_ptr().read_volatile() })?;
         // SAFETY: The slot owned a count when the pointer was read under the guard; the object is freed
         // only after a grace period that began when the last count went, so not before the guard ends.
         Some(SharedRef {
@@ -311,7 +314,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// Whether anything is in the slot.
     pub(crate) fn is_some(&self) -> bool {
-        !self.ptr.load(Relaxed).is_null()
+        // SAFETY: As in `load`.
+        !unsafe { self.ptr.as_ptr().read_volatile() }.is_null()
     }
 }
 
@@ -330,7 +334,8 @@ impl<T> RawSlot<T> {
     }
 
     pub(super) fn load(&self) -> *mut T {
-        self.0.load(Acquire)
+        // SAFETY: As in `Slot::load`.
+        unsafe { self.0.as_ptr().read_volatile() }
     }
 
     pub(super) fn store(&self, ptr: *mut T) {
