@@ -40,7 +40,7 @@ remove)
 	;;
 esac
 sysctl -qw kernel.kptr_restrict=0
-a "${traffic[@]}" >/dev/null 2>&1 &
+ip netns exec a "${traffic[@]}" >/dev/null 2>&1 &
 case $kind in
 handshakes | insert | remove) ;;
 *) sleep 0.5 ;;
