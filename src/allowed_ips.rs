@@ -77,9 +77,9 @@ impl Bits {
         }
     }
 
-    /// Whether both have the same bits where `mask` has ones.
-    fn same(self, other: Self, mask: Self) -> bool {
-        (self.high ^ other.high) & mask.high | (self.low ^ other.low) & mask.low == 0
+    /// Whether both have the same bits where `mask` has ones. Of an IPv4 address the second half is zero.
+    fn same<const V6: bool>(self, other: Self, mask: Self) -> bool {
+        (self.high ^ other.high) & mask.high == 0 && (!V6 || (self.low ^ other.low) & mask.low == 0)
     }
 
     /// How many bits both begin with.
@@ -90,6 +90,15 @@ impl Bits {
         }
         // Both numbers are at most 64.
         64u8.wrapping_add((self.low ^ other.low).leading_zeros() as u8)
+    }
+
+    /// [`Bits::bit`]; if not of an IPv6 address, then of an IPv4 one.
+    fn bit_of<const V6: bool>(self, index: u8) -> bool {
+        if V6 {
+            self.bit(index)
+        } else {
+            self.high.wrapping_shl(u32::from(index)) >> 63 != 0
+        }
     }
 
     /// Whether bit number `index` is set.
@@ -346,6 +355,18 @@ impl<V: Owner> AllowedIps<V> {
     /// Goes down towards `prefix` as far as nodes are shorter prefixes of it. There has to be a
     /// [`Writer`], so that what is found stays in the trie.
     fn find<'g>(root: &Slot<Node<V>>, prefix: &Prefix, guard: &'g Guard) -> Place<'g, V> {
+        if prefix.v6 {
+            Self::find_in::<true>(root, prefix, guard)
+        } else {
+            Self::find_in::<false>(root, prefix, guard)
+        }
+    }
+
+    fn find_in<'g, const V6: bool>(
+        root: &Slot<Node<V>>,
+        prefix: &Prefix,
+        guard: &'g Guard,
+    ) -> Place<'g, V> {
         let mut place = Place {
             above: None,
             parent: None,
@@ -353,12 +374,13 @@ impl<V: Owner> AllowedIps<V> {
         };
         while let Some(node) = place.found {
             let at = node.get();
-            if at.prefix.bits >= prefix.bits || !at.prefix.key.same(prefix.key, at.mask) {
+            let bits = at.prefix.bits;
+            if bits >= prefix.bits || !at.prefix.key.same::<V6>(prefix.key, at.mask) {
                 break;
             }
             place.above = place.parent;
             place.parent = Some(node);
-            place.found = at.child_towards(prefix.key).load(guard);
+            place.found = at.child(prefix.key.bit_of::<V6>(bits)).load(guard);
         }
         place
     }
@@ -469,13 +491,7 @@ fn lookup<'g, V: Owner, const V6: bool>(
     let mut next = root.load(guard);
     while let Some(node) = next {
         let node = node.get();
-        // Of an IPv4 address the second half is zero.
-        let same = if V6 {
-            node.prefix.key.same(key, node.mask)
-        } else {
-            (node.prefix.key.high ^ key.high) & node.mask.high == 0
-        };
-        if !same {
+        if !node.prefix.key.same::<V6>(key, node.mask) {
             break;
         }
         if let Some(owner) = node.owner.load(guard) {
@@ -485,12 +501,7 @@ fn lookup<'g, V: Owner, const V6: bool>(
         if bits >= length {
             break;
         }
-        let bit = if V6 {
-            key.bit(bits)
-        } else {
-            key.high.wrapping_shl(u32::from(bits)) >> 63 != 0
-        };
-        next = node.child(bit).load(guard);
+        next = node.child(key.bit_of::<V6>(bits)).load(guard);
     }
     best
 }

@@ -251,7 +251,7 @@ impl Peer {
         if let Some(endpoint) = self.endpoint.lock().as_mut() {
             endpoint.source = Source::Unset;
         }
-        self.route.reset();
+        self.route.release(false);
     }
 
     /// Forgets our own address as far as it is still the one in `used`, which no longer serves.
@@ -418,6 +418,8 @@ impl Peer {
         this.clear_handshake(true);
         this.keypairs.clear(&this.device.indices, true);
         Queue::cancel(this);
+        // The memory stays for a while, and with it would a route of a namespace that may be about to end.
+        this.route.release(true);
         debug::peer_destroyed(&this.device, this);
     }
 }

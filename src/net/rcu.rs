@@ -11,6 +11,7 @@
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
@@ -77,14 +78,20 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// Allocates an object and initialises it in place. May sleep.
     pub(crate) fn pin_init(init: impl PinInit<T, Error>) -> Result<Self> {
-        let inner = KBox::pin_init(
-            try_pin_init!(Inner {
-                refs: Refcount::new(1),
-                head: UnsafeCell::new(bindings::callback_head::default()),
-                value <- init,
-            }? Error),
-            GFP_KERNEL,
-        )?;
+        const {
+            assert!(core::mem::align_of::<Inner<T>>() <= 8);
+        }
+        // SAFETY: No requirements.
+        let space = unsafe { bindings::kmalloc_kernel(core::mem::size_of::<Inner<T>>()) };
+        let space = NonNull::new(space.cast::<MaybeUninit<Inner<T>>>()).ok_or(ENOMEM)?;
+        // SAFETY: The memory is ours, as long as the object, and aligned to eight octets at least; it may be
+        // given back by `kfree`, as the box does.
+        let space = unsafe { KBox::from_raw(space.as_ptr()) };
+        let inner = space.write_pin_init(try_pin_init!(Inner {
+            refs: Refcount::new(1),
+            head: UnsafeCell::new(bindings::callback_head::default()),
+            value <- init,
+        }? Error))?;
         LIVE.fetch_add(1, Relaxed);
         // SAFETY: The object stays where it is until it is dropped there.
         let ptr = KBox::into_raw(unsafe { Pin::into_inner_unchecked(inner) });
@@ -321,7 +328,13 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
 impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
-        drop(self.take());
+        // SAFETY: Nobody else has the slot any more, so this need not be atomic.
+        let ptr = unsafe { self.ptr.as_ptr().read() };
+        // INVARIANT: The count comes out of the slot, which is not used again.
+        drop(NonNull::new(ptr).map(|ptr| Shared {
+            ptr,
+            _owns: PhantomData,
+        }));
     }
 }
 
