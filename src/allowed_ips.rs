@@ -171,11 +171,24 @@ pub(crate) struct Node<V: Owner> {
 }
 
 impl<V: Owner> Node<V> {
-    fn new(prefix: Prefix, owner: Option<&Shared<V>>) -> Result<Shared<Self>> {
+    /// A node that leads to `below`, which have longer prefixes that this one is a prefix of and differ in
+    /// the next bit.
+    fn new<const N: usize>(
+        prefix: Prefix,
+        owner: Option<&Shared<V>>,
+        below: [Shared<Self>; N],
+    ) -> Result<Shared<Self>> {
+        let mut children = [const { None }; 2];
+        for node in below {
+            let place = usize::from(node.prefix.key.bit(prefix.bits));
+            if let Some(child) = children.get_mut(place) {
+                *child = Some(node);
+            }
+        }
         Shared::new(Self {
             prefix,
             mask: Bits::ones(prefix.bits),
-            children: [Slot::empty(), Slot::empty()],
+            children: children.map(Slot::new),
             owner: Slot::new(owner.cloned()),
             position: Atomic::new(0),
         })
@@ -321,29 +334,26 @@ impl<V: Owner> AllowedIps<V> {
                 return Self::give(node, owner);
             }
         }
-        let node = Node::new(prefix, Some(owner))?;
         // What is there goes below the new node, or beside it below a fork.
-        let new = match found {
-            None => node.clone(),
+        let (node, new) = match found {
+            None => {
+                let node = Node::new(prefix, Some(owner), [])?;
+                (node.clone(), node)
+            }
             Some(old) => {
                 let common = old.prefix.key.common(prefix.key).min(old.prefix.bits);
-                let side = old.prefix.key;
                 if common >= prefix.bits {
-                    node.child_towards(side).set(Some(old));
-                    node.clone()
+                    let node = Node::new(prefix, Some(owner), [old])?;
+                    (node.clone(), node)
                 } else {
-                    let key = prefix.key.prefix(common);
-                    let fork = Node::new(
-                        Prefix {
-                            key,
-                            bits: common,
-                            v6: prefix.v6,
-                        },
-                        None,
-                    )?;
-                    fork.child_towards(side).set(Some(old));
-                    fork.child_towards(prefix.key).set(Some(node.clone()));
-                    fork
+                    let node = Node::new(prefix, Some(owner), [])?;
+                    let between = Prefix {
+                        key: prefix.key.prefix(common),
+                        bits: common,
+                        v6: prefix.v6,
+                    };
+                    let fork = Node::new(between, None, [old, node.clone()])?;
+                    (node, fork)
                 }
             }
         };
@@ -471,9 +481,9 @@ impl<V: Owner> AllowedIps<V> {
                 slot.set(None);
                 // The node above may be a fork that has only one child now.
                 if let Some(parent) = parent.filter(|parent| !parent.owner.is_some()) {
-                    let other = parent.child(!key.bit(parent.prefix.bits)).get();
+                    let other = parent.child(!key.bit(parent.prefix.bits)).load(guard);
                     let above = place.above.map(SharedRef::get);
-                    slot_below(root, above, key).set(other);
+                    slot_below(root, above, key).set(other.and_then(SharedRef::upgrade));
                 }
             }
         }

@@ -219,7 +219,8 @@ impl<'g, T: Send + Sync + 'static> SharedRef<'g, T> {
     /// A counted reference, unless the last one is gone already.
     pub(crate) fn upgrade(self) -> Option<Shared<T>> {
         let refs = self.inner.refs.as_atomic();
-        let mut count = refs.load(Relaxed);
+        // SAFETY: The pointer is the atomic's.
+        let mut count = unsafe { refs.as_ptr().read_volatile() };
         while count > 0 {
             // Overflow would need 2^31 references; a saturated count is negative and refused above.
             match refs.cmpxchg(count, count.wrapping_add(1), Relaxed) {
@@ -266,9 +267,13 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// A slot with `value` in it.
     pub(crate) fn new(value: Option<Shared<T>>) -> Self {
-        let slot = Self::empty();
-        slot.set(value);
-        slot
+        let ptr = value.map_or(core::ptr::null_mut(), |value| {
+            value.into_raw().cast_mut().cast()
+        });
+        // INVARIANT: The count of `value` went into the slot.
+        Self {
+            ptr: Atomic::new(ptr),
+        }
     }
 
     /// What is in the slot now.
