@@ -5,8 +5,10 @@
  * their prototypes are written once.
  */
 #include <crypto/blake2s.h>
+#include <crypto/chacha.h>
 #include <crypto/chacha20poly1305.h>
 #include <crypto/curve25519.h>
+#include <crypto/poly1305.h>
 #include <linux/cpumask.h>
 #include <linux/dynamic_debug.h>
 #include <linux/etherdevice.h>

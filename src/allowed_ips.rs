@@ -54,8 +54,8 @@ impl Bits {
         ((u128::from(self.high) << 64) | u128::from(self.low)).to_be_bytes()
     }
 
-    /// The first `count` bits; the others are zero.
-    fn prefix(self, count: u8) -> Self {
+    /// `count` ones, the others are zero.
+    fn ones(count: u8) -> Self {
         let mask = |count: u32| match count {
             0 => 0,
             1..64 => u64::MAX.wrapping_shl(64u32.wrapping_sub(count)),
@@ -63,9 +63,23 @@ impl Bits {
         };
         let count = u32::from(count);
         Self {
-            high: self.high & mask(count),
-            low: self.low & mask(count.saturating_sub(64)),
+            high: mask(count),
+            low: mask(count.saturating_sub(64)),
         }
+    }
+
+    /// The first `count` bits; the others are zero.
+    fn prefix(self, count: u8) -> Self {
+        let mask = Self::ones(count);
+        Self {
+            high: self.high & mask.high,
+            low: self.low & mask.low,
+        }
+    }
+
+    /// Whether both have the same bits where `mask` has ones. Of an IPv4 address the second half is zero.
+    fn same<const V6: bool>(self, other: Self, mask: Self) -> bool {
+        (self.high ^ other.high) & mask.high == 0 && (!V6 || (self.low ^ other.low) & mask.low == 0)
     }
 
     /// How many bits both begin with.
@@ -76,6 +90,15 @@ impl Bits {
         }
         // Both numbers are at most 64.
         64u8.wrapping_add((self.low ^ other.low).leading_zeros() as u8)
+    }
+
+    /// [`Bits::bit`]; if not of an IPv6 address, then of an IPv4 one.
+    fn bit_of<const V6: bool>(self, index: u8) -> bool {
+        if V6 {
+            self.bit(index)
+        } else {
+            self.high.wrapping_shl(u32::from(index)) >> 63 != 0
+        }
     }
 
     /// Whether bit number `index` is set.
@@ -138,6 +161,8 @@ pub(crate) trait Owner: Send + Sync + Sized + 'static {
 /// A node of the trie.
 pub(crate) struct Node<V: Owner> {
     prefix: Prefix,
+    /// The bits that count.
+    mask: Bits,
     children: [Slot<Node<V>>; 2],
     /// Nobody for a fork.
     owner: Slot<V>,
@@ -146,10 +171,24 @@ pub(crate) struct Node<V: Owner> {
 }
 
 impl<V: Owner> Node<V> {
-    fn new(prefix: Prefix, owner: Option<&Shared<V>>) -> Result<Shared<Self>> {
+    /// A node that leads to `below`, which have longer prefixes that this one is a prefix of and differ in
+    /// the next bit.
+    fn new<const N: usize>(
+        prefix: Prefix,
+        owner: Option<&Shared<V>>,
+        below: [Shared<Self>; N],
+    ) -> Result<Shared<Self>> {
+        let mut children = [const { None }; 2];
+        for node in below {
+            let place = usize::from(node.prefix.key.bit(prefix.bits));
+            if let Some(child) = children.get_mut(place) {
+                *child = Some(node);
+            }
+        }
         Shared::new(Self {
             prefix,
-            children: [Slot::empty(), Slot::empty()],
+            mask: Bits::ones(prefix.bits),
+            children: children.map(Slot::new),
             owner: Slot::new(owner.cloned()),
             position: Atomic::new(0),
         })
@@ -212,28 +251,23 @@ impl Writer {
     }
 }
 
-/// Where a prefix is in the trie, or would be. Good as long as nobody else changes the trie.
-struct Place<V: Owner> {
+/// Where a prefix is in the trie, or would be.
+struct Place<'g, V: Owner> {
     /// The node that leads to `parent`; none if that is the root.
-    above: Option<Shared<Node<V>>>,
+    above: Option<SharedRef<'g, Node<V>>>,
     /// The last node on the way that is a shorter prefix; none if the root is the place.
-    parent: Option<Shared<Node<V>>>,
-    /// What is there, and how many bits it has in common with the prefix.
-    found: Option<(Shared<Node<V>>, u8)>,
+    parent: Option<SharedRef<'g, Node<V>>>,
+    /// What is there.
+    found: Option<SharedRef<'g, Node<V>>>,
 }
 
-impl<V: Owner> Place<V> {
-    fn slot<'a>(&'a self, root: &'a Slot<Node<V>>, key: Bits) -> &'a Slot<Node<V>> {
-        self.parent
-            .as_ref()
-            .map_or(root, |node| node.child_towards(key))
-    }
-
-    fn slot_of_parent<'a>(&'a self, root: &'a Slot<Node<V>>, key: Bits) -> &'a Slot<Node<V>> {
-        self.above
-            .as_ref()
-            .map_or(root, |node| node.child_towards(key))
-    }
+/// The slot below `node`, or the root, on the way to `key`.
+fn slot_below<'a, V: Owner>(
+    root: &'a Slot<Node<V>>,
+    node: Option<&'a Node<V>>,
+    key: Bits,
+) -> &'a Slot<Node<V>> {
+    node.map_or(root, |node| node.child_towards(key))
 }
 
 /// The trie.
@@ -257,7 +291,7 @@ impl<V: Owner> AllowedIps<V> {
         guard: &'g Guard,
         addr: [u8; 4],
     ) -> Option<SharedRef<'g, V>> {
-        lookup(&self.v4, guard, Bits::v4(addr), 32)
+        lookup::<V, false>(&self.v4, guard, Bits::v4(addr))
     }
 
     /// The owner of the longest prefix of an IPv6 address. Any context.
@@ -266,7 +300,7 @@ impl<V: Owner> AllowedIps<V> {
         guard: &'g Guard,
         addr: &[u8; 16],
     ) -> Option<SharedRef<'g, V>> {
-        lookup(&self.v6, guard, Bits::v6(addr), 128)
+        lookup::<V, true>(&self.v6, guard, Bits::v6(addr))
     }
 
     fn root(&self, prefix: &Prefix) -> &Slot<Node<V>> {
@@ -284,70 +318,81 @@ impl<V: Owner> AllowedIps<V> {
     /// `ENOMEM`; nothing has changed then.
     pub(crate) fn insert(&self, _writer: &mut Writer, prefix: Prefix, owner: &Shared<V>) -> Result {
         let root = self.root(&prefix);
-        let place = self.find(root, &prefix)?;
-        if let Some((node, _)) = &place.found {
+        // What is found stays in the trie, since the caller has the writer; counted references, because
+        // memory is needed.
+        let (parent, found) = {
+            let guard = rcu::read_lock();
+            let place = Self::find(root, &prefix, &guard);
+            let keep = |node: SharedRef<'_, Node<V>>| node.upgrade().ok_or(ENOENT);
+            (
+                place.parent.map(keep).transpose()?,
+                place.found.map(keep).transpose()?,
+            )
+        };
+        if let Some(node) = &found {
             if node.prefix == prefix {
                 return Self::give(node, owner);
             }
         }
-        let node = Node::new(prefix, Some(owner))?;
         // What is there goes below the new node, or beside it below a fork.
-        let new = match &place.found {
-            None => node.clone(),
-            Some((old, common)) if *common == prefix.bits => {
-                node.child_towards(old.prefix.key).set(Some(old.clone()));
-                node.clone()
+        let (node, new) = match found {
+            None => {
+                let node = Node::new(prefix, Some(owner), [])?;
+                (node.clone(), node)
             }
-            Some((old, common)) => {
-                let fork = Node::new(
-                    Prefix {
-                        key: prefix.key.prefix(*common),
-                        bits: *common,
+            Some(old) => {
+                let common = old.prefix.key.common(prefix.key).min(old.prefix.bits);
+                if common >= prefix.bits {
+                    let node = Node::new(prefix, Some(owner), [old])?;
+                    (node.clone(), node)
+                } else {
+                    let node = Node::new(prefix, Some(owner), [])?;
+                    let between = Prefix {
+                        key: prefix.key.prefix(common),
+                        bits: common,
                         v6: prefix.v6,
-                    },
-                    None,
-                )?;
-                fork.child_towards(old.prefix.key).set(Some(old.clone()));
-                fork.child_towards(prefix.key).set(Some(node.clone()));
-                fork
+                    };
+                    let fork = Node::new(between, None, [old, node.clone()])?;
+                    (node, fork)
+                }
             }
         };
         owner.with_prefixes(|list| list.add(node))?;
-        place.slot(root, prefix.key).set(Some(new));
+        slot_below(root, parent.as_deref(), prefix.key).set(Some(new));
         Ok(())
     }
 
     /// Goes down towards `prefix` as far as nodes are shorter prefixes of it. There has to be a
     /// [`Writer`], so that what is found stays in the trie.
-    fn find(&self, root: &Slot<Node<V>>, prefix: &Prefix) -> Result<Place<V>> {
-        let guard = rcu::read_lock();
-        let mut slot = root;
-        let (mut above, mut parent): (Option<SharedRef<'_, Node<V>>>, Option<_>) = (None, None);
-        let mut found = None;
-        while let Some(node) = slot.load(&guard) {
+    fn find<'g>(root: &Slot<Node<V>>, prefix: &Prefix, guard: &'g Guard) -> Place<'g, V> {
+        if prefix.v6 {
+            Self::find_in::<true>(root, prefix, guard)
+        } else {
+            Self::find_in::<false>(root, prefix, guard)
+        }
+    }
+
+    fn find_in<'g, const V6: bool>(
+        root: &Slot<Node<V>>,
+        prefix: &Prefix,
+        guard: &'g Guard,
+    ) -> Place<'g, V> {
+        let mut place = Place {
+            above: None,
+            parent: None,
+            found: root.load(guard),
+        };
+        while let Some(node) = place.found {
             let at = node.get();
-            let common = at
-                .prefix
-                .key
-                .common(prefix.key)
-                .min(at.prefix.bits)
-                .min(prefix.bits);
-            if common < at.prefix.bits || at.prefix.bits == prefix.bits {
-                found = Some((node.upgrade().ok_or(ENOENT)?, common));
+            let bits = at.prefix.bits;
+            if bits >= prefix.bits || !at.prefix.key.same::<V6>(prefix.key, at.mask) {
                 break;
             }
-            above = parent;
-            parent = Some(node);
-            slot = at.child_towards(prefix.key);
+            place.above = place.parent;
+            place.parent = Some(node);
+            place.found = at.child(prefix.key.bit_of::<V6>(bits)).load(guard);
         }
-        let keep = |node: Option<SharedRef<'_, Node<V>>>| {
-            node.map(|node| node.upgrade().ok_or(ENOENT)).transpose()
-        };
-        Ok(Place {
-            above: keep(above)?,
-            parent: keep(parent)?,
-            found,
-        })
+        place
     }
 
     /// Gives the prefix of a node that is there to `owner`.
@@ -372,17 +417,18 @@ impl<V: Owner> AllowedIps<V> {
     /// Takes a prefix away from `owner`; nothing happens if it belongs to somebody else. May sleep.
     pub(crate) fn remove(&self, _writer: &mut Writer, prefix: &Prefix, owner: &Shared<V>) {
         let root = self.root(prefix);
-        let Ok(place) = self.find(root, prefix) else {
-            return;
-        };
-        let Some((node, _)) = &place.found else {
-            return;
-        };
-        let is_owner = |other: Shared<V>| Shared::ptr_eq(&other, owner);
-        if node.prefix == *prefix && node.owner.get().is_some_and(is_owner) {
-            owner.with_prefixes(|list| list.remove(node));
-            Self::unlink(root, &place, node);
-        }
+        owner.with_prefixes(|list| {
+            let guard = rcu::read_lock();
+            let place = Self::find(root, prefix, &guard);
+            let Some(node) = place.found.map(SharedRef::get) else {
+                return;
+            };
+            let is_owner = |other: SharedRef<'_, V>| core::ptr::eq(other.get(), &**owner);
+            if node.prefix == *prefix && node.owner.load(&guard).is_some_and(is_owner) {
+                list.remove(node);
+                Self::unlink(root, &place, &guard);
+            }
+        });
     }
 
     /// Takes all prefixes away from `owner`. May sleep.
@@ -390,9 +436,15 @@ impl<V: Owner> AllowedIps<V> {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
         for node in list.0.iter() {
             let root = self.root(&node.prefix);
-            match self.find(root, &node.prefix) {
-                Ok(place) => Self::unlink(root, &place, node),
-                Err(_) => node.owner.set(None),
+            let guard = rcu::read_lock();
+            let place = Self::find(root, &node.prefix, &guard);
+            if place
+                .found
+                .is_some_and(|found| core::ptr::eq(found.get(), &**node))
+            {
+                Self::unlink(root, &place, &guard);
+            } else {
+                node.owner.set(None);
             }
         }
     }
@@ -412,57 +464,54 @@ impl<V: Owner> AllowedIps<V> {
         }
     }
 
-    /// Takes the owner from a node, and out of the trie what serves no purpose any more.
-    fn unlink(root: &Slot<Node<V>>, place: &Place<V>, node: &Shared<Node<V>>) {
+    /// Takes the owner from the node that was found, and out of the trie what serves no purpose any more.
+    fn unlink(root: &Slot<Node<V>>, place: &Place<'_, V>, guard: &Guard) {
+        let Some(node) = place.found.map(SharedRef::get) else {
+            return;
+        };
         let key = node.prefix.key;
         node.owner.set(None);
-        if !place
-            .found
-            .as_ref()
-            .is_some_and(|(found, _)| Shared::ptr_eq(found, node))
-        {
-            return;
-        }
-        let slot = place.slot(root, key);
-        match (node.child(false).get(), node.child(true).get()) {
+        let parent = place.parent.map(SharedRef::get);
+        let slot = slot_below(root, parent, key);
+        match (node.child(false).load(guard), node.child(true).load(guard)) {
             // Still a fork.
             (Some(_), Some(_)) => {}
-            (Some(child), None) | (None, Some(child)) => slot.set(Some(child)),
+            (Some(child), None) | (None, Some(child)) => slot.set(child.upgrade()),
             (None, None) => {
                 slot.set(None);
                 // The node above may be a fork that has only one child now.
-                if let Some(parent) = &place.parent {
-                    if !parent.owner.is_some() {
-                        let other = !key.bit(parent.prefix.bits);
-                        place
-                            .slot_of_parent(root, key)
-                            .set(parent.child(other).get());
-                    }
+                if let Some(parent) = parent.filter(|parent| !parent.owner.is_some()) {
+                    let other = parent.child(!key.bit(parent.prefix.bits)).load(guard);
+                    let above = place.above.map(SharedRef::get);
+                    slot_below(root, above, key).set(other.and_then(SharedRef::upgrade));
                 }
             }
         }
     }
 }
 
-/// The longest prefix of `key`, which has `length` bits.
-fn lookup<'g, V: Owner>(
+/// The owner of the longest prefix of `key`, an address of IPv6 or IPv4.
+fn lookup<'g, V: Owner, const V6: bool>(
     root: &Slot<Node<V>>,
     guard: &'g Guard,
     key: Bits,
-    length: u8,
 ) -> Option<SharedRef<'g, V>> {
+    let length = if V6 { 128 } else { 32 };
     let mut best = None;
     let mut next = root.load(guard);
     while let Some(node) = next {
         let node = node.get();
-        if node.prefix.key.common(key) < node.prefix.bits {
+        if !node.prefix.key.same::<V6>(key, node.mask) {
             break;
         }
-        best = node.owner.load(guard).or(best);
-        if node.prefix.bits >= length {
+        if let Some(owner) = node.owner.load(guard) {
+            best = Some(owner);
+        }
+        let bits = node.prefix.bits;
+        if bits >= length {
             break;
         }
-        next = node.child_towards(key).load(guard);
+        next = node.child(key.bit_of::<V6>(bits)).load(guard);
     }
     best
 }

@@ -4,8 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-use crate::net::libcrypto;
+use crate::net::{
+    aead,
+    libcrypto, //
+};
 use crate::protocol;
+
+const _: () = assert!(aead::LEAD == protocol::crypto::LEAD);
 
 /// [`protocol::crypto::Crypto`] over `lib/crypto`.
 ///
@@ -34,7 +39,10 @@ impl protocol::crypto::Crypto for KernelCrypto {
     }
 
     fn open(dst: &mut [u8], src: &[u8], ad: &[u8], counter: u64, key: &[u8; 32]) -> bool {
-        libcrypto::open(dst, src, ad, counter, key)
+        match ad {
+            [] => aead::open(dst, src, counter, key),
+            _ => libcrypto::open(dst, src, ad, counter, key),
+        }
     }
 
     fn seal_in_place(buf: &mut [u8], ad: &[u8], counter: u64, key: &[u8; 32]) -> bool {
@@ -42,7 +50,22 @@ impl protocol::crypto::Crypto for KernelCrypto {
     }
 
     fn open_in_place(buf: &mut [u8], ad: &[u8], counter: u64, key: &[u8; 32]) -> bool {
-        libcrypto::open_in_place(buf, ad, counter, key)
+        match ad {
+            [] => aead::open_in_place(buf, counter, key),
+            _ => libcrypto::open_in_place(buf, ad, counter, key),
+        }
+    }
+
+    fn seal_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
+        aead::seal_behind(dst, src, counter, key)
+    }
+
+    fn seal_behind_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32]) -> bool {
+        aead::seal_behind_in_place(buf, counter, key)
+    }
+
+    fn open_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
+        aead::open_behind(dst, src, counter, key)
     }
 
     fn xseal(dst: &mut [u8], src: &[u8], ad: &[u8], nonce: &[u8; 24], key: &[u8; 32]) -> bool {

@@ -360,11 +360,49 @@ struct AllowedIpRequest {
 }
 
 impl AllowedIpRequest {
+    /// An IPv4 one in the form that tools give it: family, address and length, in this order, and perhaps
+    /// flags. There may be very many of them, and this takes a fraction of the time.
+    fn parse_usual(octets: &[u8]) -> Option<Self> {
+        fn next<'a>(octets: &mut &'a [u8], kind: u16, len: usize) -> Option<&'a [u8; 4]> {
+            let (header, rest) = octets.split_first_chunk::<4>()?;
+            let (payload, rest) = rest.split_first_chunk()?;
+            let [a, b] = (len as u16).wrapping_add(4).to_ne_bytes();
+            let [c, d] = kind.to_ne_bytes();
+            *octets = rest;
+            (*header == [a, b, c, d]).then_some(payload)
+        }
+        let mut rest = octets;
+        let [family @ .., _, _] = *next(&mut rest, allowedip_attr::FAMILY, 2)?;
+        let address = *next(&mut rest, allowedip_attr::IPADDR, 4)?;
+        let [bits, ..] = *next(&mut rest, allowedip_attr::CIDR_MASK, 1)?;
+        let mut flags = 0;
+        if !rest.is_empty() {
+            flags = u32::from_ne_bytes(*next(&mut rest, allowedip_attr::FLAGS, 4)?);
+        }
+        if u16::from_ne_bytes(family) != AF_INET || !rest.is_empty() {
+            return None;
+        }
+        Some(Self {
+            prefix: Prefix::v4(address, bits)?,
+            remove: flags & ALLOWEDIP_REMOVE != 0,
+        })
+    }
+
     fn parse(attr: &Attr<'_>, extack: &Extack<'_>) -> Result<Self> {
-        let attrs: Attrs<'_, 5> = attr.nested(extack)?;
-        let family = attrs.get(allowedip_attr::FAMILY).and_then(|a| a.u16());
-        let bits = attrs.get(allowedip_attr::CIDR_MASK).and_then(|a| a.u8());
-        let address = attrs.get(allowedip_attr::IPADDR);
+        let entries = attr.entries(extack)?;
+        if let Some(usual) = Self::parse_usual(attr.payload()) {
+            return Ok(usual);
+        }
+        let (mut family, mut bits, mut address, mut flags) = (None, None, None, 0);
+        for (kind, attr) in entries {
+            match kind {
+                allowedip_attr::FAMILY => family = attr.u16(),
+                allowedip_attr::CIDR_MASK => bits = attr.u8(),
+                allowedip_attr::IPADDR => address = Some(attr),
+                allowedip_attr::FLAGS => flags = attr.u32().unwrap_or(0),
+                _ => {}
+            }
+        }
         let (Some(family), Some(bits), Some(address)) = (family, bits, address) else {
             extack.set(c"an allowed IP needs a family, an address and a prefix length");
             return Err(EINVAL);
@@ -384,10 +422,7 @@ impl AllowedIpRequest {
         };
         Ok(Self {
             prefix,
-            remove: attrs
-                .get(allowedip_attr::FLAGS)
-                .and_then(|a| a.u32())
-                .is_some_and(|flags| flags & ALLOWEDIP_REMOVE != 0),
+            remove: flags & ALLOWEDIP_REMOVE != 0,
         })
     }
 }

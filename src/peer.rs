@@ -65,7 +65,10 @@ use crate::protocol::timers::{
     REPLY_TIMEOUT, //
 };
 use crate::protocol::PublicKey;
-use crate::receive::Incoming;
+use crate::receive::{
+    Incoming,
+    Singles, //
+};
 use crate::transmit::{
     FlowLanes,
     OneWay,
@@ -143,6 +146,8 @@ pub(crate) struct Peer {
     /// Order of what is being opened.
     #[pin]
     pub(crate) incoming: Lane<Incoming>,
+    /// How single messages come.
+    pub(crate) singles: Singles,
     /// How much is sent that is not answered.
     pub(crate) one_way: OneWay,
     /// Octets of WireGuard messages received and authenticated.
@@ -210,6 +215,7 @@ impl Peer {
             prefixes <- new_mutex!(PrefixList::new(), "peer.prefixes"),
             outgoing <- FlowLanes::new(),
             incoming <- Lane::new(),
+            singles: Singles::new(),
             one_way: OneWay::new(),
             rx_bytes: Atomic::new(0),
             tx_bytes: Atomic::new(0),
@@ -245,7 +251,7 @@ impl Peer {
         if let Some(endpoint) = self.endpoint.lock().as_mut() {
             endpoint.source = Source::Unset;
         }
-        self.route.reset();
+        self.route.release(false);
     }
 
     /// Forgets our own address as far as it is still the one in `used`, which no longer serves.
@@ -412,6 +418,8 @@ impl Peer {
         this.clear_handshake(true);
         this.keypairs.clear(&this.device.indices, true);
         Queue::cancel(this);
+        // The memory stays for a while, and with it would a route of a namespace that may be about to end.
+        this.route.release(true);
         debug::peer_destroyed(&this.device, this);
     }
 }

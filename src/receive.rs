@@ -12,6 +12,10 @@
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 
 use crate::debug;
 use crate::device::Device;
@@ -23,6 +27,7 @@ use crate::net::bh::{
     self,
     BhGuard, //
 };
+use crate::net::clock;
 use crate::net::endpoint::Endpoint;
 use crate::net::gro::{
     self,
@@ -46,7 +51,8 @@ use crate::net::skb::{
     IpVersion,
     LinearList,
     LinearSkb,
-    Skb, //
+    Skb,
+    SkbList, //
 };
 use crate::net::train::Reader;
 use crate::net::udp::{
@@ -61,7 +67,11 @@ use crate::protocol::messages::{
     DATA_OVERHEAD,
     TAG_LEN, //
 };
+use crate::protocol::session::LEAD;
 use crate::protocol::timers::Event;
+
+/// Single messages that are taken together.
+const MAX_COLLECTED: usize = 64;
 
 /// Room before a packet that was opened, for the headers of the next link or tunnel that it goes to.
 const INNER_HEADROOM: usize = 128;
@@ -76,8 +86,8 @@ pub(crate) struct Incoming {
 }
 
 enum State {
-    /// As they came: one message or a train of them, the first one for this receiver index.
-    Sealed(Skb),
+    /// As they came: a train of messages, the first one for this receiver index, or single ones, all for it.
+    Sealed(SkbList),
     /// The plaintexts, tagged with the counters that they were sealed with; and what was not for this
     /// receiver index, with the number of messages before it.
     Open(LinearList, Option<(Skb, usize)>),
@@ -159,20 +169,83 @@ fn receive_data<'a>(
     let entry = device.indices.get(&guard, header.receiver)?;
     let keypair = entry.keypair.load(&guard)?.upgrade()?;
     let messages = skb.messages();
+    let singles = &entry.peer.singles;
+    let in_a_row = if skb.stride() == 0 {
+        singles.in_a_row()
+    } else {
+        singles.interrupt();
+        false
+    };
     let job = Incoming {
         peer: entry.peer.clone(),
         keypair,
         endpoint: Endpoint::of_received(&skb)?,
         outer_ds: skb.outer_ds(),
-        state: State::Sealed(skb),
+        state: State::Sealed(SkbList::of(skb)),
     };
-    match device.workers.open.start(job) {
+    let started = if in_a_row {
+        device.workers.open.collect(job).map(|()| None)
+    } else {
+        device.workers.open.start(job)
+    };
+    match started {
         Ok(ready) => ready,
         Err(_) => {
             if let Some(dev) = device.dev.get(&guard) {
                 dev.count(Stat::RxDropped, messages);
             }
             None
+        }
+    }
+}
+
+/// Whether single messages of a peer come so closely one after the other that they had better be taken
+/// together: then those inside that belong together can be merged on their way up. Not if we send something
+/// in between, since somebody may wait for each, and not if the last ones could not be merged anyhow.
+///
+/// CPUs that disagree about the time, or lose count of each other's messages, do no harm.
+pub(crate) struct Singles {
+    /// When the last one came, in nanoseconds of the CPU's clock; zero if something was sent since, or a train
+    /// has come.
+    last: Atomic<u64>,
+    /// The last packet that went up can be merged with others.
+    mergeable: Atomic<bool>,
+}
+
+impl Singles {
+    /// Nanoseconds between two that come in a row.
+    const GAP: u64 = 100_000;
+
+    /// None has come.
+    pub(crate) const fn new() -> Self {
+        Self {
+            last: Atomic::new(0),
+            mergeable: Atomic::new(false),
+        }
+    }
+
+    /// One has come; `true` if it had better be taken together with others.
+    fn in_a_row(&self) -> bool {
+        if !self.mergeable.load(Relaxed) {
+            return false;
+        }
+        let now = clock::cpu_ns();
+        let gap = now.wrapping_sub(self.last.load(Relaxed));
+        self.last.store(now, Relaxed);
+        gap < Self::GAP
+    }
+
+    /// Something is sent, or a train has come.
+    pub(crate) fn interrupt(&self) {
+        if self.last.load(Relaxed) != 0 {
+            self.last.store(0, Relaxed);
+        }
+    }
+
+    /// Packets have gone up, of which the last one could be merged with others.
+    fn passed_up(&self, mergeable: bool) {
+        if self.mergeable.load(Relaxed) != mergeable {
+            self.mergeable.store(mergeable, Relaxed);
         }
     }
 }
@@ -196,20 +269,19 @@ enum Dishonest {
 }
 
 impl Incoming {
-    /// Opens messages; those that are not authentic are dropped. The messages of a train from the first one
-    /// on that is not for this keypair come back, with the number of those before it.
-    fn open(&self, skb: Skb) -> (LinearList, Option<(Skb, usize)>) {
-        let mut opened = LinearList::new();
+    /// Opens messages and adds them to `opened`; those that are not authentic are dropped. The messages of a
+    /// train from the first one on that is not for this keypair come back, with the number of those before it.
+    fn open(&self, skb: Skb, opened: &mut LinearList) -> Option<(Skb, usize)> {
         let alone = skb.stride() == 0;
         if alone && !self.keypair.may_receive(now()) {
-            return (opened, None);
+            return None;
         }
-        let skb = match skb.try_linear(0) {
+        let skb = match skb.try_linear(0, 0) {
             Ok(packet) if alone => {
                 if let Some(packet) = self.open_in_place(packet) {
                     opened.push_back(packet);
                 }
-                return (opened, None);
+                return None;
             }
             Ok(packet) => packet.into(),
             Err(skb) => skb,
@@ -236,10 +308,10 @@ impl Incoming {
         }
         drop(reader);
         if others {
-            return (opened, Some((skb, before)));
+            return Some((skb, before));
         }
         skb.consume();
-        (opened, None)
+        None
     }
 
     /// Opens the message that is all of `skb`.
@@ -272,31 +344,33 @@ impl Incoming {
             .or_else(|_| LinearSkb::with_len(INNER_HEADROOM, sealed_len))
             .map_err(|_| Unopened::NotAuthentic)?;
         let session = &self.keypair.session;
-        let whole = reader.packet();
-        let (counter, authentic) = match reader
-            .piece(offset, len)
-            .and_then(|message| message.split_first_chunk::<DATA_HEADER_LEN>())
+        const BEFORE: usize = LEAD - DATA_HEADER_LEN;
+        let (counter, authentic) = if let Some(message) = reader.piece(BEFORE, offset, len) {
+            let head = message.get(BEFORE..).and_then(|head| head.first_chunk());
+            let counter = self.counter_of(head.ok_or(Unopened::NotOurs)?, len)?;
+            let to = packet.data_behind_mut(LEAD);
+            let to = to.and_then(|to| to.get_mut(..plain_len.saturating_add(LEAD)));
+            let opened = to.is_some_and(|to| session.open_behind(counter, to, message));
+            (counter, opened)
+        } else if let Some((head, sealed)) = reader
+            .piece(0, offset, len)
+            .and_then(|message| message.split_first_chunk())
         {
-            Some((head, sealed)) => {
-                let counter = self.counter_of(head, len)?;
-                let to = packet.data_mut().get_mut(..plain_len);
-                (
-                    counter,
-                    to.is_some_and(|to| session.open(counter, to, sealed)),
-                )
-            }
+            // The first one in a piece of memory.
+            let counter = self.counter_of(head, len)?;
+            let to = packet.data_mut().get_mut(..plain_len);
+            let opened = to.is_some_and(|to| session.open(counter, to, sealed));
+            (counter, opened)
+        } else {
             // It lies across two pieces of memory.
-            None => {
-                let mut head = [0; DATA_HEADER_LEN];
-                let sealed = offset.saturating_add(DATA_HEADER_LEN);
-                let there = whole.copy_bytes(offset, &mut head)
-                    && whole.copy_bytes(sealed, packet.data_mut());
-                let counter = self.counter_of(&head, len)?;
-                (
-                    counter,
-                    there && session.open_in_place(counter, packet.data_mut()),
-                )
-            }
+            let whole = reader.packet();
+            let mut head = [0; DATA_HEADER_LEN];
+            let sealed = offset.saturating_add(DATA_HEADER_LEN);
+            let there =
+                whole.copy_bytes(offset, &mut head) && whole.copy_bytes(sealed, packet.data_mut());
+            let counter = self.counter_of(&head, len)?;
+            let opened = there && session.open_in_place(counter, packet.data_mut());
+            (counter, opened)
         };
         if !authentic {
             return Err(Unopened::NotAuthentic);
@@ -346,6 +420,7 @@ impl Incoming {
             Event::Traversal,
             Event::DataReceived,
         ];
+        let mut mergeable = false;
         for mut packet in packets {
             let len = packet.data().len();
             let message_len = len.saturating_add(DATA_OVERHEAD);
@@ -365,7 +440,7 @@ impl Incoming {
                     octets = octets.saturating_add(message_len);
                     dev.rx_stats(message_len);
                     if len != 0 {
-                        pass_up(packet, gro, &mut unmerged);
+                        mergeable = pass_up(packet, gro, &mut unmerged);
                     }
                 }
                 Err(why) => {
@@ -385,6 +460,7 @@ impl Incoming {
                 }
             }
         }
+        peer.singles.passed_up(mergeable);
         peer.count_rx(octets);
         if !data {
             Peer::events(peer, &events[..2]);
@@ -395,13 +471,18 @@ impl Incoming {
 /// Gives a packet to the stack, merged with others where that can be. `unmerged` is the UDP flow of the
 /// last packet that there was nothing to merge with; most applications want their datagrams one by one,
 /// and looking for others in vain costs as much as receiving.
-fn pass_up(packet: LinearSkb, gro: &mut Gro, unmerged: &mut Option<[u8; 13]>) {
+/// Says whether the packet could be merged with others.
+fn pass_up(packet: LinearSkb, gro: &mut Gro, unmerged: &mut Option<[u8; 13]>) -> bool {
     let flow = udp_flow(packet.data());
     if flow.is_some() && flow == *unmerged {
         gro.receive_alone(packet);
-    } else if !gro.receive(packet) {
+        return false;
+    }
+    let merged = gro.receive(packet);
+    if !merged {
         *unmerged = flow;
     }
+    merged
 }
 
 /// Addresses and ports of a UDP packet over IPv4 that is no fragment.
@@ -453,7 +534,7 @@ impl<'a> Admission<'a> {
             return Err(Dishonest::Size);
         }
         skb.prepare_inner(self.dev, version);
-        // CE and ECT(1), which both have this bit, are what the inner header may have to take over.
+        // Congestion marks and their newer kind, which both have this bit, are what the inner header may have to take over.
         if self.incoming.outer_ds & 1 != 0 {
             skb.ecn_decapsulate(self.incoming.outer_ds);
         }
@@ -531,14 +612,39 @@ impl Job for Incoming {
 
     fn cost(&self) -> usize {
         match &self.state {
-            State::Sealed(skb) => skb.truesize(),
+            State::Sealed(packets) => packets.truesize(),
             State::Open(..) | State::Spent => 0,
         }
     }
 
+    fn absorb(&mut self, other: Self) -> Result<(), Self> {
+        let fits = Shared::ptr_eq(&self.keypair, &other.keypair)
+            && self.endpoint == other.endpoint
+            && self.outer_ds == other.outer_ds;
+        let single = |packets: &SkbList| packets.front().is_some_and(|skb| skb.stride() == 0);
+        match (&mut self.state, other) {
+            (
+                State::Sealed(ours),
+                Self {
+                    state: State::Sealed(theirs),
+                    ..
+                },
+            ) if fits && ours.len() < MAX_COLLECTED && single(ours) && single(&theirs) => {
+                ours.append(theirs);
+                Ok(())
+            }
+            (_, other) => Err(other),
+        }
+    }
+
     fn process(&mut self) {
-        if let State::Sealed(skb) = core::mem::replace(&mut self.state, State::Spent) {
-            let (opened, others) = self.open(skb);
+        if let State::Sealed(packets) = core::mem::replace(&mut self.state, State::Spent) {
+            let mut opened = LinearList::new();
+            let mut others = None;
+            for skb in packets {
+                // Only a train has others, and that is the only packet then.
+                others = self.open(skb, &mut opened);
+            }
             self.state = State::Open(opened, others);
         }
     }

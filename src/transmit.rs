@@ -63,8 +63,12 @@ use crate::protocol::messages::{
     DATA_OVERHEAD,
     TAG_LEN, //
 };
+use crate::protocol::session::LEAD;
 use crate::protocol::time::Instant;
 use crate::protocol::timers::Event;
+
+// What is before the packet in a message, and before the message, is the lead of the packet.
+const _: () = assert!(train::LEAD + DATA_HEADER_LEN == LEAD);
 
 /// Single packets that are collected into one job.
 const MAX_COLLECTED: usize = 128;
@@ -153,6 +157,7 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
         }
     };
     if let Some(keypair) = keypair {
+        peer.singles.interrupt();
         let collect = skb.stride() == 0 && peer.one_way.sent(now);
         let job = Outgoing::new(peer, keypair, skb);
         let workers = &peer.device.workers;
@@ -293,11 +298,15 @@ impl Outgoing {
             };
             let mut counter = counter;
             let mut model = None;
+            let mut room = true;
             for _ in 0..run {
-                let Some(skb) = packets.pop_front() else {
+                // Without memory for more the train is shorter.
+                room = train.make_room(len, &bh).is_ok();
+                let skb = if room { packets.pop_front() } else { None };
+                let Some(skb) = skb else {
                     break;
                 };
-                let added = train.add(len, &bh, |to| self.seal_into(skb, counter, to));
+                let added = train.add(len, |to| self.seal_into(skb, counter, to));
                 counter = counter.wrapping_add(1);
                 match added {
                     Ok(skb) if model.is_none() => model = Some(skb),
@@ -312,36 +321,37 @@ impl Outgoing {
                 }
                 model.consume();
             }
+            if !room {
+                break;
+            }
         }
         packets
     }
 
-    /// Seals a single packet into `to`, which has the length of the message. Gives the packet back.
+    /// Seals a single packet into `to`, which has the length of the message and a lead. Gives the packet back.
     fn seal_into(&self, skb: Skb, counter: u64, to: &mut [u8]) -> Result<Skb> {
         let session = &self.keypair.session;
-        let (header, body) = to.split_first_chunk_mut().ok_or(EINVAL)?;
-        *header = session.header(counter);
-        let end = body.len().checked_sub(TAG_LEN).ok_or(EINVAL)?;
-        let padding = end.checked_sub(skb.len()).ok_or(EINVAL)?;
-        let (sealed, skb) = match skb.try_linear(padding) {
+        let end = to.len().checked_sub(TAG_LEN).ok_or(EINVAL)?;
+        let body = to.get_mut(LEAD..end).ok_or(EINVAL)?;
+        let padding = body.len().checked_sub(skb.len()).ok_or(EINVAL)?;
+        let (sealed, skb) = match skb.try_linear(LEAD, padding) {
             Ok(mut packet) => {
                 packet.finish_checksum()?;
                 if padding != 0 {
                     packet.put_zeros(padding)?;
                 }
-                let sealed = session.seal(counter, body, packet.data());
+                let plain = packet.data_behind(LEAD).ok_or(EINVAL)?;
+                let sealed = session.seal_behind(counter, to, plain);
                 (sealed, packet.into())
             }
             Err(skb) => {
-                let (packet, padding) = body
-                    .get_mut(..end)
-                    .and_then(|body| body.split_at_mut_checked(skb.len()))
-                    .ok_or(EINVAL)?;
+                let (packet, padding) = body.split_at_mut_checked(skb.len()).ok_or(EINVAL)?;
                 skb.copy_with_checksum(packet);
                 padding.fill(0);
-                (session.seal_in_place(counter, body), skb)
+                (session.seal_behind_in_place(counter, to), skb)
             }
         };
+        *header_of(to).ok_or(EINVAL)? = session.header(counter);
         sealed.then_some(skb).ok_or(EINVAL)
     }
 
@@ -413,10 +423,10 @@ impl Outgoing {
             let Some(len) = sealer.next_len(segments) else {
                 break;
             };
-            if train
-                .add(len, &bh, |to| sealer.seal_next(segments, to))
-                .is_err()
-            {
+            let added = train
+                .make_room(len, &bh)
+                .and_then(|()| train.add(len, |to| sealer.seal_next(segments, to)));
+            if added.is_err() {
                 break;
             }
         }
@@ -432,11 +442,8 @@ impl Outgoing {
         let mut packet = packet.into_linear(HEADROOM, tail)?;
         packet.put_zeros(tail)?;
         packet.push(&self.keypair.session.header(counter))?;
-        let (_, body) = packet
-            .data_mut()
-            .split_at_mut_checked(DATA_HEADER_LEN)
-            .ok_or(EINVAL)?;
-        if !self.keypair.session.seal_in_place(counter, body) {
+        let message = packet.data_behind_mut(train::LEAD).ok_or(EINVAL)?;
+        if !self.keypair.session.seal_behind_in_place(counter, message) {
             return Err(EINVAL);
         }
         packet.prepare_outer();
@@ -523,6 +530,11 @@ impl From<Plan> for u64 {
     }
 }
 
+/// The place of the header in a message with a lead.
+fn header_of(message: &mut [u8]) -> Option<&mut [u8; DATA_HEADER_LEN]> {
+    message.get_mut(train::LEAD..)?.first_chunk_mut()
+}
+
 /// Seals one packet after the other, with ascending counters.
 struct Sealer<'a> {
     keypair: &'a Keypair,
@@ -536,18 +548,18 @@ impl Sealer<'_> {
         Some(self.plan.message_len(segments.next_len()?))
     }
 
-    /// Seals the next packet into `to`, which has the length of the message.
+    /// Seals the next packet into `to`, which has the length of the message and a lead.
     fn seal_next(&mut self, segments: &mut Segments, to: &mut [u8]) -> Result {
         let len = segments.next_len().ok_or(EINVAL)?;
-        let (header, body) = to.split_first_chunk_mut().ok_or(EINVAL)?;
         let session = &self.keypair.session;
-        *header = session.header(self.counter);
+        *header_of(to).ok_or(EINVAL)? = session.header(self.counter);
+        let end = to.len().saturating_sub(TAG_LEN);
+        let body = to.get_mut(LEAD..end).ok_or(EINVAL)?;
         if !segments.write_next(body) {
             return Err(EINVAL);
         }
-        let end = body.len().saturating_sub(TAG_LEN);
-        body.get_mut(len..end).ok_or(EINVAL)?.fill(0);
-        if !session.seal_in_place(self.counter, body) {
+        body.get_mut(len..).ok_or(EINVAL)?.fill(0);
+        if !session.seal_behind_in_place(self.counter, to) {
             return Err(EINVAL);
         }
         self.counter = self.counter.wrapping_add(1);
@@ -558,7 +570,8 @@ impl Sealer<'_> {
     fn seal_alone(&mut self, segments: &mut Segments) -> Result<Skb> {
         let len = self.next_len(segments).ok_or(EINVAL)?;
         let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, len)?;
-        self.seal_next(segments, skb.extend(len)?)?;
+        skb.extend(len)?;
+        self.seal_next(segments, skb.data_behind_mut(train::LEAD).ok_or(EINVAL)?)?;
         Ok(skb.into_message(segments.packet()))
     }
 }

@@ -6,3 +6,8 @@ void *net_helper_kvmalloc_array(size_t n, size_t size)
 {
 	return kvmalloc_array(n, size, GFP_KERNEL);
 }
+
+void *net_helper_kmalloc_kernel(size_t size)
+{
+	return kmalloc(size, GFP_KERNEL);
+}

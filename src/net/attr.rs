@@ -243,20 +243,32 @@ impl<'a> Attr<'a> {
         self.typed_children().map(|(_, attr)| attr)
     }
 
-    /// The attributes inside by type; of several of one type the last counts, and types of `N` and
-    /// above are not looked at. The core has checked them by the policy that this attribute is under, but
-    /// not that an entry of a list says that it is nested.
+    /// The attributes inside, with their types, in order. The core has checked them by the policy that this
+    /// attribute is under, but not that an entry of a list says that it is nested.
     ///
     /// # Errors
     ///
     /// `EINVAL` when the attribute does not say that it is nested.
-    pub(crate) fn nested<const N: usize>(&self, extack: &Extack<'_>) -> Result<Attrs<'a, N>> {
+    pub(crate) fn entries(
+        &self,
+        extack: &Extack<'_>,
+    ) -> Result<impl Iterator<Item = (u16, Attr<'a>)>> {
         if !self.nested {
             extack.set(c"NLA_F_NESTED is missing");
             return Err(EINVAL);
         }
+        Ok(self.typed_children())
+    }
+
+    /// The attributes inside by type; of several of one type the last counts, and types of `N` and
+    /// above are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Attr::entries`].
+    pub(crate) fn nested<const N: usize>(&self, extack: &Extack<'_>) -> Result<Attrs<'a, N>> {
         let mut attrs = Attrs([None; N]);
-        for (kind, attr) in self.typed_children() {
+        for (kind, attr) in self.entries(extack)? {
             if let Some(slot) = attrs.0.get_mut(usize::from(kind)) {
                 *slot = Some(attr);
             }

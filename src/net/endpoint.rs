@@ -226,7 +226,14 @@ pub(crate) struct DstCache {
     ready: Atomic<bool>,
     /// Where the remembered routes lead. Also held by who initialises.
     #[pin]
-    target: BhLock<Option<Target>>,
+    target: BhLock<Aim>,
+}
+
+/// What the routes in a cache lead to.
+struct Aim {
+    target: Option<Target>,
+    /// No route is remembered any more.
+    closed: bool,
 }
 
 /// What a route depends on.
@@ -247,7 +254,13 @@ impl DstCache {
         pin_init!(Self {
             cache: UnsafeCell::new(bindings::dst_cache::default()),
             ready: Atomic::new(false),
-            target <- new_bh_lock!(None, "dst_cache"),
+            target <- new_bh_lock!(
+                Aim {
+                    target: None,
+                    closed: false,
+                },
+                "dst_cache"
+            ),
         })
     }
 
@@ -257,7 +270,7 @@ impl DstCache {
             endpoint: *endpoint,
             mark,
         };
-        let mut target = self.target.lock();
+        let mut aim = self.target.lock();
         if !self.ready.load(Relaxed) {
             // SAFETY: The lock keeps others away, and nobody uses the cache before `ready`.
             if unsafe { bindings::dst_cache_init(self.cache.get(), bindings::GFP_ATOMIC_MASK) } != 0
@@ -266,8 +279,8 @@ impl DstCache {
             }
             self.ready.store(true, Release);
         }
-        if *target != Some(wanted) {
-            *target = Some(wanted);
+        if aim.target != Some(wanted) {
+            aim.target = Some(wanted);
             self.reset();
         }
         Some(Aimed {
@@ -276,11 +289,22 @@ impl DstCache {
         })
     }
 
-    /// Forgets the route. Any context.
+    /// Forgets the route. A reference to it stays until the next packet is sent. Any context.
     pub(crate) fn reset(&self) {
         if self.ready.load(Acquire) {
             // SAFETY: By the type invariant.
             unsafe { bindings::dst_cache_reset(self.cache.get()) };
+        }
+    }
+
+    /// Gives the route back now: the namespace that it belongs to may not outlive this call by much. With
+    /// `close` no route is remembered any more. Any context.
+    pub(crate) fn release(&self, close: bool) {
+        let mut aim = self.target.lock();
+        aim.closed |= close;
+        if self.ready.load(Acquire) {
+            // SAFETY: By the type invariant; all users of the routes hold the lock.
+            unsafe { bindings::dst_cache_reset_now(self.cache.get()) };
         }
     }
 }
@@ -308,25 +332,29 @@ pub(super) struct Aimed<'a> {
 impl Aimed<'_> {
     /// The route, with a reference, and our address on it; null if there is none. Bottom halves off.
     pub(super) fn get4(&self, source: &mut u32) -> *mut bindings::rtable {
-        // SAFETY: The cache is initialised.
+        let _aim = self.cache.target.lock();
+        // SAFETY: The cache is initialised, and locked.
         unsafe { bindings::dst_cache_get_ip4(self.cache.cache.get(), source) }
     }
 
     /// As [`Aimed::get4`], for IPv6.
     pub(super) fn get6(&self, source: &mut bindings::in6_addr) -> *mut bindings::dst_entry {
-        // SAFETY: The cache is initialised.
+        let _aim = self.cache.target.lock();
+        // SAFETY: The cache is initialised, and locked.
         unsafe { bindings::dst_cache_get_ip6(self.cache.cache.get(), source) }
     }
 
-    /// Remembers a route. Bottom halves off since [`Aimed::get4`].
+    /// Remembers a route, unless the cache has been aimed elsewhere while it was looked up.
     ///
     /// # Safety
     ///
     /// `route` is one that the caller has a reference to.
     pub(super) unsafe fn set4(&self, route: *mut bindings::rtable, source: u32) {
-        // SAFETY: The cache is initialised; it takes a reference of its own.
-        unsafe { bindings::dst_cache_set_ip4(self.cache.cache.get(), route.cast(), source) };
-        self.settle();
+        let aim = self.cache.target.lock();
+        if self.may_remember(&aim) {
+            // SAFETY: The cache is initialised, and locked; it takes a reference of its own.
+            unsafe { bindings::dst_cache_set_ip4(self.cache.cache.get(), route.cast(), source) };
+        }
     }
 
     /// As [`Aimed::set4`], for IPv6.
@@ -335,17 +363,15 @@ impl Aimed<'_> {
     ///
     /// As for [`Aimed::set4`].
     pub(super) unsafe fn set6(&self, route: *mut bindings::dst_entry, source: &bindings::in6_addr) {
-        // SAFETY: As in `set4`.
-        unsafe { bindings::dst_cache_set_ip6(self.cache.cache.get(), route, source) };
-        self.settle();
+        let aim = self.cache.target.lock();
+        if self.may_remember(&aim) {
+            // SAFETY: As in `set4`.
+            unsafe { bindings::dst_cache_set_ip6(self.cache.cache.get(), route, source) };
+        }
     }
 
-    /// Forgets the route if the cache has been aimed elsewhere while it was looked up. If that happens
-    /// only after this, so does its reset, and the kernel takes no route that is not younger.
-    fn settle(&self) {
-        if *self.cache.target.lock() != Some(self.target) {
-            self.cache.reset();
-        }
+    fn may_remember(&self, aim: &Aim) -> bool {
+        !aim.closed && aim.target == Some(self.target)
     }
 
     /// Forgets the route: our address on it does not serve any more. Any context.

@@ -15,7 +15,7 @@ use core::mem::MaybeUninit;
 use super::bindings;
 
 /// Octets of an authentication tag.
-const TAG_LEN: usize = 16;
+pub(super) const TAG_LEN: usize = 16;
 
 /// Seals `src` into `dst`, which is 16 octets longer.
 #[must_use]

@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod aead;
 pub(crate) mod attr;
 pub(crate) mod bh;
 mod bindings;

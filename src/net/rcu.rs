@@ -11,6 +11,7 @@
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
@@ -77,14 +78,20 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// Allocates an object and initialises it in place. May sleep.
     pub(crate) fn pin_init(init: impl PinInit<T, Error>) -> Result<Self> {
-        let inner = KBox::pin_init(
-            try_pin_init!(Inner {
-                refs: Refcount::new(1),
-                head: UnsafeCell::new(bindings::callback_head::default()),
-                value <- init,
-            }? Error),
-            GFP_KERNEL,
-        )?;
+        const {
+            assert!(core::mem::align_of::<Inner<T>>() <= 8);
+        }
+        // SAFETY: No requirements.
+        let space = unsafe { bindings::kmalloc_kernel(core::mem::size_of::<Inner<T>>()) };
+        let space = NonNull::new(space.cast::<MaybeUninit<Inner<T>>>()).ok_or(ENOMEM)?;
+        // SAFETY: The memory is ours, as long as the object, and aligned to eight octets at least; it may be
+        // given back by `kfree`, as the box does.
+        let space = unsafe { KBox::from_raw(space.as_ptr()) };
+        let inner = space.write_pin_init(try_pin_init!(Inner {
+            refs: Refcount::new(1),
+            head: UnsafeCell::new(bindings::callback_head::default()),
+            value <- init,
+        }? Error))?;
         LIVE.fetch_add(1, Relaxed);
         // SAFETY: The object stays where it is until it is dropped there.
         let ptr = KBox::into_raw(unsafe { Pin::into_inner_unchecked(inner) });
@@ -212,7 +219,8 @@ impl<'g, T: Send + Sync + 'static> SharedRef<'g, T> {
     /// A counted reference, unless the last one is gone already.
     pub(crate) fn upgrade(self) -> Option<Shared<T>> {
         let refs = self.inner.refs.as_atomic();
-        let mut count = refs.load(Relaxed);
+        // SAFETY: The pointer is the atomic's.
+        let mut count = unsafe { refs.as_ptr().read_volatile() };
         while count > 0 {
             // Overflow would need 2^31 references; a saturated count is negative and refused above.
             match refs.cmpxchg(count, count.wrapping_add(1), Relaxed) {
@@ -259,14 +267,21 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// A slot with `value` in it.
     pub(crate) fn new(value: Option<Shared<T>>) -> Self {
-        let slot = Self::empty();
-        slot.set(value);
-        slot
+        let ptr = value.map_or(core::ptr::null_mut(), |value| {
+            value.into_raw().cast_mut().cast()
+        });
+        // INVARIANT: The count of `value` went into the slot.
+        Self {
+            ptr: Atomic::new(ptr),
+        }
     }
 
     /// What is in the slot now.
     pub(crate) fn load<'g>(&self, _guard: &'g Guard) -> Option<SharedRef<'g, T>> {
-        let ptr = NonNull::new(self.ptr.load(Acquire))?;
+        // What the pointer leads to is read through it, so no more ordering is needed (`rcu_dereference`).
+        // A function call, which a load by the atomic's own method is, would cost more than all the rest.
+        // SAFETY: The pointer is the atomic's.
+        let ptr = NonNull::new(unsafe { self.ptr.as_ptr().read_volatile() })?;
         // SAFETY: The slot owned a count when the pointer was read under the guard; the object is freed
         // only after a grace period that began when the last count went, so not before the guard ends.
         Some(SharedRef {
@@ -311,13 +326,20 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// Whether anything is in the slot.
     pub(crate) fn is_some(&self) -> bool {
-        !self.ptr.load(Relaxed).is_null()
+        // SAFETY: As in `load`.
+        !unsafe { self.ptr.as_ptr().read_volatile() }.is_null()
     }
 }
 
 impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
-        drop(self.take());
+        // SAFETY: Nobody else has the slot any more, so this need not be atomic.
+        let ptr = unsafe { self.ptr.as_ptr().read() };
+        // INVARIANT: The count comes out of the slot, which is not used again.
+        drop(NonNull::new(ptr).map(|ptr| Shared {
+            ptr,
+            _owns: PhantomData,
+        }));
     }
 }
 
@@ -330,7 +352,8 @@ impl<T> RawSlot<T> {
     }
 
     pub(super) fn load(&self) -> *mut T {
-        self.0.load(Acquire)
+        // SAFETY: As in `Slot::load`.
+        unsafe { self.0.as_ptr().read_volatile() }
     }
 
     pub(super) fn store(&self, ptr: *mut T) {

@@ -357,11 +357,16 @@ impl Skb {
     }
 
     /// The packet with its octets, if they are in one piece, nobody else uses them, and there is room for
-    /// `tailroom` more.
-    pub(crate) fn try_linear(self, tailroom: usize) -> Result<LinearSkb, Self> {
+    /// `headroom` more before and `tailroom` more behind them.
+    pub(crate) fn try_linear(self, headroom: usize, tailroom: usize) -> Result<LinearSkb, Self> {
         // SAFETY: The packet is ours.
-        let room = unsafe { bindings::skb_tailroom(self.as_ptr()) } as usize;
-        if self.is_linear_and_private() && room >= tailroom {
+        let (before, behind) = unsafe {
+            (
+                bindings::skb_headroom(self.as_ptr()) as usize,
+                bindings::skb_tailroom(self.as_ptr()) as usize,
+            )
+        };
+        if self.is_linear_and_private() && before >= headroom && behind >= tailroom {
             // INVARIANT: That was checked.
             Ok(LinearSkb(self))
         } else {

@@ -31,9 +31,14 @@ const MAX_MESSAGES: usize = 128;
 /// Octets of payload that fit the length fields of IP and UDP.
 const MAX_PAYLOAD: usize = 65535 - 40 - super::udp::HEADER_LEN;
 
+/// Octets before each message that belong to the same memory; see [`Train::add`].
+pub(crate) const LEAD: usize = 48;
+/// What messages have of a page.
+const ROOM: usize = PAGE_LEN - LEAD;
+
 /// How many messages of `len` octets fit one train; zero when none does.
 pub(crate) fn capacity(len: usize) -> usize {
-    let per_page = PAGE_LEN.checked_div(len).unwrap_or(0);
+    let per_page = ROOM.checked_div(len).unwrap_or(0);
     (MAX_PAYLOAD.checked_div(len).unwrap_or(0))
         .min(MAX_MESSAGES)
         .min(per_page.saturating_mul(bindings::MAX_SKB_FRAGS as usize))
@@ -50,7 +55,7 @@ pub(crate) fn pieces(total: usize, size: usize) -> usize {
 pub(crate) struct Train<'a> {
     head: LinearSkb,
     buffers: &'a Buffers,
-    /// What the next messages are written to, and how much of it is used.
+    /// What the next messages are written to, and where in it the next one begins.
     buffer: Option<(Buffer<'a>, usize)>,
     /// Octets of each message but the last.
     len: usize,
@@ -62,7 +67,7 @@ pub(crate) struct Train<'a> {
 
 impl<'a> Train<'a> {
     /// An empty train for `planned` messages, at most [`capacity`], of at most `len` octets, with `headroom`
-    /// octets in front.
+    /// octets in front. Who writes a message has the use of [`LEAD`] octets before it.
     ///
     /// # Errors
     ///
@@ -83,57 +88,68 @@ impl<'a> Train<'a> {
         })
     }
 
-    /// Adds a message of `len` octets; `write` fills them. Only the last message may be shorter than the
-    /// others.
+    /// Makes room for a message of `len` octets.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EMSGSIZE` when the message does not fit; what `write` says.
+    /// `ENOMEM`; `EMSGSIZE` when the message does not fit.
+    pub(crate) fn make_room(&mut self, len: usize, bh: &BhGuard) -> Result {
+        match self.buffer.take() {
+            Some((buffer, end)) if buffer.size().saturating_sub(end) >= len => {
+                self.buffer = Some((buffer, end));
+                return Ok(());
+            }
+            Some((buffer, end)) => self.attach(buffer, end)?,
+            None => {}
+        }
+        let left = self.planned.saturating_sub(self.count).max(1);
+        let per_page = ROOM.checked_div(self.len).unwrap_or(1).max(1);
+        let size = self.len.saturating_mul(left.min(per_page));
+        let buffer = self.buffers.alloc(size.saturating_add(LEAD), bh)?;
+        self.buffer = Some((buffer, LEAD));
+        Ok(())
+    }
+
+    /// Adds a message of `len` octets, for which there has to be room; `write` fills them. It gets [`LEAD`]
+    /// octets in front as well, which it has to leave as they are. Only the last message may be shorter than
+    /// the others.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE` when there is no room; what `write` says.
     pub(crate) fn add<R>(
         &mut self,
         len: usize,
-        bh: &BhGuard,
         write: impl FnOnce(&mut [u8]) -> Result<R>,
     ) -> Result<R> {
-        let mut buffer = match self.buffer.take() {
-            Some((buffer, used)) if buffer.size().saturating_sub(used) >= len => (buffer, used),
-            full => {
-                if let Some((buffer, used)) = full {
-                    self.attach(buffer, used)?;
-                }
-                let left = self.planned.saturating_sub(self.count).max(1);
-                let per_page = PAGE_LEN.checked_div(self.len).unwrap_or(1).max(1);
-                let size = self.len.saturating_mul(left.min(per_page));
-                (self.buffers.alloc(size, bh)?, 0)
-            }
-        };
+        let (buffer, end) = self.buffer.as_mut().ok_or(EMSGSIZE)?;
         let to = buffer
-            .0
             .octets()
-            .get_mut(buffer.1..)
-            .and_then(|to| to.get_mut(..len));
-        let result = to.ok_or(EMSGSIZE).and_then(write);
-        if result.is_ok() {
-            buffer.1 = buffer.1.saturating_add(len);
-            self.count = self.count.saturating_add(1);
-        }
-        self.buffer = Some(buffer);
-        result
+            .get_mut(end.saturating_sub(LEAD)..)
+            .and_then(|to| to.get_mut(..len.saturating_add(LEAD)))
+            .ok_or(EMSGSIZE)?;
+        let result = write(to)?;
+        *end = end.saturating_add(len);
+        self.count = self.count.saturating_add(1);
+        Ok(result)
     }
 
-    /// Makes a used buffer part of the packet.
-    fn attach(&mut self, buffer: Buffer<'_>, used: usize) -> Result {
+    /// Makes a buffer, whose messages reach to `end`, part of the packet.
+    fn attach(&mut self, buffer: Buffer<'_>, end: usize) -> Result {
+        let used = end.saturating_sub(LEAD);
         if used == 0 {
             return Ok(());
         }
         let raw = self.head.as_skb().as_ptr();
-        // SAFETY: The packet is ours; the buffer goes to it and is freed with it, back to its pool.
+        // SAFETY: The packet is ours; the buffer goes to it and is freed with it, back to its pool. Messages
+        // begin behind the lead, within the buffer.
         unsafe {
             if bindings::skb_nr_frags(raw) >= bindings::MAX_SKB_FRAGS {
                 return Err(EMSGSIZE);
             }
             let size = buffer.size();
-            bindings::skb_add_buffer(raw, buffer.into_raw().cast(), used as u32, size as u32);
+            let data = buffer.into_raw().add(LEAD);
+            bindings::skb_add_buffer(raw, data.cast(), used as u32, size as u32);
         }
         Ok(())
     }
@@ -144,8 +160,8 @@ impl<'a> Train<'a> {
     ///
     /// `ENODATA` when there is no message.
     pub(crate) fn finish(mut self, model: &Skb) -> Result<Skb> {
-        if let Some((buffer, used)) = self.buffer.take() {
-            self.attach(buffer, used)?;
+        if let Some((buffer, end)) = self.buffer.take() {
+            self.attach(buffer, end)?;
         }
         let mut skb = Skb::from(self.head);
         let raw = skb.as_ptr();
@@ -168,10 +184,14 @@ impl<'a> Train<'a> {
 ///
 /// # Invariants
 ///
-/// `state` was prepared for `skb`, which is not changed while this exists.
+/// `state` was prepared for `skb`, which is not changed while this exists. `block` is `block_len` octets of it,
+/// from `block_start` on, which stay mapped until the state is asked for the next ones.
 pub(crate) struct Reader<'a> {
     skb: &'a Skb,
     state: bindings::skb_seq_state,
+    block: *const u8,
+    block_start: usize,
+    block_len: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -188,20 +208,32 @@ impl<'a> Reader<'a> {
             );
             state.assume_init()
         };
-        Self { skb, state }
+        // INVARIANT: A block of no octets.
+        Self {
+            skb,
+            state,
+            block: core::ptr::NonNull::dangling().as_ptr(),
+            block_start: 0,
+            block_len: 0,
+        }
     }
 
-    /// `len` octets at `offset`, if they are in one piece. Offsets must not go down from call to call.
-    pub(crate) fn piece(&mut self, offset: usize, len: usize) -> Option<&[u8]> {
-        let mut data = core::ptr::null();
-        // SAFETY: By the type invariant.
-        let there =
-            unsafe { bindings::skb_seq_read(offset as u32, &mut data, &mut self.state) } as usize;
-        if there < len {
-            return None;
+    /// `len` octets at `offset` with `lead` octets before them, if all are in one piece. Offsets must not go
+    /// down from call to call.
+    pub(crate) fn piece(&mut self, lead: usize, offset: usize, len: usize) -> Option<&[u8]> {
+        let end = offset.checked_add(len)?;
+        if end > self.block_start.saturating_add(self.block_len) && offset < self.skb.len() {
+            let mut data = core::ptr::null();
+            // SAFETY: By the type invariant.
+            let there =
+                unsafe { bindings::skb_seq_read(offset as u32, &mut data, &mut self.state) };
+            // INVARIANT: The function gives as many octets as it says, mapped until it is called again.
+            (self.block, self.block_start, self.block_len) = (data, offset, there as usize);
         }
-        // SAFETY: The function gives as many octets as it says, mapped until it is called again.
-        Some(unsafe { core::slice::from_raw_parts(data, len) })
+        // SAFETY: By the type invariant.
+        let block = unsafe { core::slice::from_raw_parts(self.block, self.block_len) };
+        let begin = offset.checked_sub(lead)?.checked_sub(self.block_start)?;
+        block.get(begin..end.checked_sub(self.block_start)?)
     }
 
     /// The packet.

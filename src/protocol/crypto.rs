@@ -7,6 +7,9 @@ use core::marker::PhantomData;
 /// Length of an authentication tag, in octets.
 pub const TAG_LEN: usize = 16;
 
+/// Octets in front of a message that [`Crypto::seal_behind`] and its like have the use of.
+pub const LEAD: usize = 64;
+
 /// The primitives. The kernel module takes them from the kernel's crypto library, the tests from
 /// independent implementations.
 ///
@@ -36,6 +39,31 @@ pub trait Crypto: Sized + Send + Sync + 'static {
     /// Opens in place. The last 16 octets of `buf` are the tag.
     #[must_use]
     fn open_in_place(buf: &mut [u8], ad: &[u8], counter: u64, key: &[u8; 32]) -> bool;
+    /// [`Crypto::seal`] without additional data; both slices have [`LEAD`] octets in front that do not matter.
+    /// Those of `src` may be read, those of `dst` may be written meanwhile but are the same afterwards.
+    ///
+    /// An implementation that wants no such thing has this one; with octets in front one can be quicker.
+    #[must_use]
+    fn seal_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
+        match (dst.get_mut(LEAD..), src.get(LEAD..)) {
+            (Some(dst), Some(src)) => Self::seal(dst, src, &[], counter, key),
+            _ => false,
+        }
+    }
+    /// [`Crypto::seal_in_place`] likewise.
+    #[must_use]
+    fn seal_behind_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32]) -> bool {
+        buf.get_mut(LEAD..)
+            .is_some_and(|buf| Self::seal_in_place(buf, &[], counter, key))
+    }
+    /// [`Crypto::open`] likewise.
+    #[must_use]
+    fn open_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
+        match (dst.get_mut(LEAD..), src.get(LEAD..)) {
+            (Some(dst), Some(src)) => Self::open(dst, src, &[], counter, key),
+            _ => false,
+        }
+    }
     /// XChaCha20-Poly1305.
     #[must_use]
     fn xseal(dst: &mut [u8], src: &[u8], ad: &[u8], nonce: &[u8; 24], key: &[u8; 32]) -> bool;

@@ -61,9 +61,14 @@ fn hmac<C: Crypto>(out: &mut [u8; 32], key: &[u8; 32], parts: [&[u8]; 2]) {
 
 /// The key, filled up with zeros to a block, with `mask` over each octet.
 fn fill<C: Crypto>(pad: &mut Secret<C, BLOCK_LEN>, key: &[u8; 32], mask: u8) {
-    let octets = key.iter().copied().chain(core::iter::repeat(0));
-    for (to, from) in pad.bytes_mut().iter_mut().zip(octets) {
-        *to = from ^ mask;
+    // Sixteen octets at a time: there are twenty of these in a handshake.
+    let mask = u128::from_ne_bytes([mask; 16]);
+    let key = [key.first_chunk::<16>(), key.last_chunk(), None, None];
+    for (to, from) in pad.bytes_mut().chunks_exact_mut(16).zip(key) {
+        let from = from.map_or(0, |octets| u128::from_ne_bytes(*octets));
+        if let Some(to) = to.first_chunk_mut() {
+            *to = (from ^ mask).to_ne_bytes();
+        }
     }
 }
 
@@ -183,6 +188,8 @@ fn ephemeral<C: Crypto>(mut random: [u8; 32]) -> Option<(Secret<C>, PublicKey)> 
 pub struct Identity<C: Crypto> {
     private: Secret<C>,
     public: PublicKey,
+    /// The beginning of each handshake that somebody else begins.
+    beginning: Transcript<C>,
 }
 
 impl<C: Crypto> Identity<C> {
@@ -196,7 +203,12 @@ impl<C: Crypto> Identity<C> {
             C::wipe(&mut private);
             pair?
         };
-        Some(Self { private, public })
+        let beginning = Transcript::new(&public);
+        Some(Self {
+            private,
+            public,
+            beginning,
+        })
     }
 
     /// The public key.
@@ -270,7 +282,7 @@ pub struct Received<C: Crypto> {
 impl<C: Crypto> Received<C> {
     /// Opens the static key in an initiation: `e, es, s`.
     pub fn open(local: &Identity<C>, message: &[u8; INITIATION_LEN]) -> Option<Self> {
-        let mut transcript = Transcript::new(&local.public);
+        let mut transcript = local.beginning.dup();
         let remote_ephemeral = field::<8, 32, INITIATION_LEN>(message);
         transcript.mix_ephemeral(&remote_ephemeral);
         let shared = dh::<C>(local.private.bytes(), &remote_ephemeral)?;

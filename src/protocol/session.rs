@@ -12,6 +12,8 @@ use super::time::{
     Instant, //
 };
 
+pub use super::crypto::LEAD;
+
 /// After this many messages the sender asks for a new session.
 pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// With this counter a session ends: room for the replay window is left below 2^64.
@@ -84,10 +86,17 @@ impl<C: Crypto> Session<C> {
         C::seal_in_place(buf, &[], counter, self.sending.bytes())
     }
 
-    /// Seals `plain`, a padded packet, into `sealed`, which is 16 octets longer.
+    /// Seals the padded packet that `plain` has behind [`LEAD`] octets to the same place in `sealed`, which is
+    /// 16 octets longer; see [`Crypto::seal_behind`].
     #[must_use]
-    pub fn seal(&self, counter: u64, sealed: &mut [u8], plain: &[u8]) -> bool {
-        C::seal(sealed, plain, &[], counter, self.sending.bytes())
+    pub fn seal_behind(&self, counter: u64, sealed: &mut [u8], plain: &[u8]) -> bool {
+        C::seal_behind(sealed, plain, counter, self.sending.bytes())
+    }
+
+    /// Seals the padded packet that `buf` has behind [`LEAD`] octets in place; the last 16 octets take the tag.
+    #[must_use]
+    pub fn seal_behind_in_place(&self, counter: u64, buf: &mut [u8]) -> bool {
+        C::seal_behind_in_place(buf, counter, self.sending.bytes())
     }
 
     /// Opens what follows the head of a message, in place. `false` when it is not authentic.
@@ -101,6 +110,13 @@ impl<C: Crypto> Session<C> {
     #[must_use]
     pub fn open(&self, counter: u64, plain: &mut [u8], sealed: &[u8]) -> bool {
         C::open(plain, sealed, &[], counter, self.receiving.bytes())
+    }
+
+    /// Opens what `sealed` has behind [`LEAD`] octets to the same place in `plain`, which is 16 octets shorter.
+    /// `false` when it is not authentic.
+    #[must_use]
+    pub fn open_behind(&self, counter: u64, plain: &mut [u8], sealed: &[u8]) -> bool {
+        C::open_behind(plain, sealed, counter, self.receiving.bytes())
     }
 
     fn age(&self, now: Instant) -> Duration {

@@ -8,7 +8,7 @@ wanted call-lost call-p50 call-p99 || exit 0
 count=$(seconds 300 100)
 
 tunnel 4 || exit
-a iperf3 --connect-timeout 5000 -c 192.168.241.2 -P 4 -t 600 >/dev/null 2>&1 &
+ip netns exec a iperf3 --connect-timeout 5000 -c 192.168.241.2 -P 4 -t 600 >/dev/null 2>&1 &
 bulk=$!
 b python3 call.py receive 4000 "$count" >/tmp/call &
 receiver=$!

@@ -14,6 +14,8 @@ result() {
 wanted() {
 	local metric pattern
 	[ -n "${METRICS:-}" ] || return 0
+	# Patterns, but not of names of files.
+	local - && set -f
 	for metric; do
 		for pattern in $METRICS; do
 			# shellcheck disable=SC2053

@@ -4,9 +4,25 @@
 # one does; ping, fragments, TCP both ways, a preshared key, roaming, and new sessions, begun by either side,
 # while the old one is in use. Each side's script sources this.
 
+# Ping looks at what comes back, octet by octet. Packets are padded to multiples of 16.
+all_lengths() {
+	local size
+	for size in $(seq 0 16 1392) 1391 1392; do
+		ping -c 1 -W 3 -s "$size" 10.99.0.2 >/tmp/length && ! grep -i 'wrong' /tmp/length || { echo "length $size"; return 1; }
+	done
+}
+# TCP has checksums; with one that is wrong nothing would get on.
+all_trains() {
+	local size
+	for size in 88 104 120 200 216 232 300 430 470 490 512 640 777 900 950 1000 1111 1200 1300; do
+		# After each test the server is not there for a moment.
+		wait_for 5 iperf3 --connect-timeout 5000 -c 10.99.0.2 -n 100K -M "$size" || { echo "segments of $size"; return 1; }
+	done
+}
+
 # The side of this driver. usage: side_a 4|6   the IP version outside
 side_a() {
-	plan 18
+	plan 20
 	setup "$1"
 	barrier up
 	check "the first handshake, begun here" ping -c 3 -i 0.3 -W 5 10.99.0.2
@@ -18,6 +34,8 @@ side_a() {
 	check "TCP from here" iperf3 -c 10.99.0.2 -n 4M
 	check "TCP to here" iperf3 -c 10.99.0.2 -n 4M -R
 	check "TCP over IPv6 inside" iperf3 -c fd99::2 -n 2M
+	check "messages of all lengths" all_lengths
+	check "trains of messages of several lengths" all_trains
 	barrier transferred
 
 	# Roaming: our port changes, and the other side follows.

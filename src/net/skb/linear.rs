@@ -111,6 +111,29 @@ impl LinearSkb {
         unsafe { core::slice::from_raw_parts_mut((*raw).data, (*raw).len as usize) }
     }
 
+    /// The octets with `lead` octets of the room in front, if there are so many.
+    pub(crate) fn data_behind(&self, lead: usize) -> Option<&[u8]> {
+        let raw = self.0.as_ptr();
+        // SAFETY: By the type invariant, as in `data`; the room in front was checked, and what is in it comes
+        // from outside of Rust's view.
+        unsafe {
+            if (bindings::skb_headroom(raw) as usize) < lead {
+                return None;
+            }
+            let len = ((*raw).len as usize).saturating_add(lead);
+            Some(core::slice::from_raw_parts((*raw).data.sub(lead), len))
+        }
+    }
+
+    /// Likewise, to be written.
+    pub(crate) fn data_behind_mut(&mut self, lead: usize) -> Option<&mut [u8]> {
+        let (data, len) = self
+            .data_behind(lead)
+            .map(|data| (data.as_ptr(), data.len()))?;
+        // SAFETY: As in `data_behind`, and nobody else uses the octets.
+        Some(unsafe { core::slice::from_raw_parts_mut(data.cast_mut(), len) })
+    }
+
     /// Puts octets in front.
     ///
     /// # Errors
