@@ -126,7 +126,7 @@ class Requests:
     def base(self, interface):
         """A request that makes this interface's configuration what it always is after a refusal."""
         peers = b""
-        for i in range(1, 9):
+        for i in range(1, 4):
             allowed = b"".join(
                 attribute(0, attribute(1, struct.pack("=H", 2)) + attribute(2, prefix[:4]) + attribute(3, b"\x18"), True)
                 for prefix in self.prefixes[4 * i : 4 * i + 3]

@@ -33,15 +33,31 @@ check "and not when it is" b ping -c 2 -i 0.3 -W 3 -I 10.9.0.2 192.168.241.1
 ip -n a route del 10.9.0.0/24
 teardown
 
-# All of a's traffic goes through the tunnel, except the tunnel's own, which is marked.
+# All of a's traffic goes through the tunnel, except the tunnel's own, which is marked; the peer is behind a
+# router, so that only the mark keeps the tunnel's packets out of the tunnel. What comes back gets the mark
+# from the connection, as wg-quick has it.
 topology
 strict a 1
 a sysctl -qw net.ipv4.conf.all.src_valid_mark=1
-a wg set wg0 fwmark 51820 peer "$PUB_B" allowed-ips 0.0.0.0/0
+ip -n b addr add 10.77.0.1/32 dev lo
+ip -n b addr add 203.0.113.1/32 dev lo
+ip -n a route add default via 10.0.0.2
+a wg set wg0 fwmark 51820 peer "$PUB_B" allowed-ips 0.0.0.0/0 endpoint 10.77.0.1:2000
+a nft -f - <<-EOT
+	table ip marks {
+		chain in {
+			type filter hook prerouting priority -150
+			meta l4proto udp meta mark set ct mark
+		}
+		chain out {
+			type filter hook postrouting priority -150
+			meta l4proto udp meta mark 51820 ct mark set meta mark
+		}
+	}
+EOT
 ip -n a route add default dev wg0 table 51820
 ip -n a rule add not fwmark 51820 table 51820
 ip -n a rule add table main suppress_prefixlength 0
-ip -n b addr add 203.0.113.1/32 dev lo
 check "a default route through the tunnel" a ping -c 2 -i 0.3 -W 5 203.0.113.1
 check "and answers that come back through it" b ping -c 2 -i 0.3 -W 3 -I 203.0.113.1 192.168.241.1
 check "nothing was filtered" is "$(filtered)" 0
