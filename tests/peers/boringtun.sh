@@ -17,5 +17,5 @@ rekey "begun by the peer" b ping 192.168.241.1
 peer_cookies
 peer_roams
 peer_changes_version
-teardown
+farewell
 finish

@@ -15,7 +15,9 @@ topology_with() {
 	[ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
 	topology
 	ip -n b link del wg0
-	b "$@" >/tmp/peer.log 2>&1 &
+	rm -f /var/run/wireguard/wg1.sock
+	ip netns exec b "$@" >/tmp/peer.log 2>&1 &
+	PEER=$!
 	wait_for 20 ip netns exec b test -S /var/run/wireguard/wg1.sock || {
 		cat /tmp/peer.log
 		return 1
@@ -25,6 +27,13 @@ topology_with() {
 	ip -n b addr add 192.168.241.2/24 dev wg1
 	ip -n b addr add fd41::2/64 dev wg1 nodad
 	ip -n b link set wg1 mtu 1420 up
+}
+
+# Ends the peer, and takes the namespaces away.
+farewell() {
+	kill "$PEER"
+	wait "$PEER" 2>/dev/null
+	teardown
 }
 
 # wg, for the peer in user space.
@@ -150,7 +159,7 @@ peer_cookies() {
 # usage: flooded WHO FLOODED-ADDRESS PORT PUBLIC-KEY ITS-ADDRESS OTHER-ADDRESS OTHER-NAMESPACE PING-ADDRESS
 flooded() {
 	local who=$1 flood pcap=/tmp/cookies.pcap
-	ip netns exec c python3 flood.py "$4" "$2" "$3" 2000 20 >/tmp/flood &
+	ip netns exec c python3 flood.py "$4" "$2" "$3" 1000 20 >/tmp/flood &
 	flood=$!
 	capture a veth0 $pcap udp
 	sleep 3

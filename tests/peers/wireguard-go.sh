@@ -18,5 +18,5 @@ rekey "begun by the peer" b ping 192.168.241.1
 peer_cookies
 peer_roams
 # Not from IPv4 to IPv6: Debian's wireguard-go then answers to an address whose last half is zero, now and then.
-teardown
+farewell
 finish
