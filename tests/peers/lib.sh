@@ -159,7 +159,7 @@ peer_cookies() {
 # usage: flooded WHO FLOODED-ADDRESS PORT PUBLIC-KEY ITS-ADDRESS OTHER-ADDRESS OTHER-NAMESPACE PING-ADDRESS
 flooded() {
 	local who=$1 flood pcap=/tmp/cookies.pcap
-	ip netns exec c python3 flood.py "$4" "$2" "$3" 1000 20 >/tmp/flood &
+	ip netns exec c python3 flood.py "$4" "$2" "$3" 2000 20 >/tmp/flood &
 	flood=$!
 	capture a veth0 $pcap udp
 	sleep 3
