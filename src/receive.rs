@@ -415,20 +415,11 @@ impl Incoming {
         let mut data = false;
         let mut octets = 0usize;
         let mut unmerged = None;
-        let events = [
-            Event::AuthenticatedReceived,
-            Event::Traversal,
-            Event::DataReceived,
-        ];
         let mut mergeable = false;
         for mut packet in packets {
             let len = packet.data().len();
             let message_len = len.saturating_add(DATA_OVERHEAD);
-            if len != 0 && !data {
-                // Before any packet goes up, since the stack may answer at once; then no keepalive is due.
-                Peer::events(peer, &events);
-                data = true;
-            }
+            data |= len != 0;
             let admitted = if len == 0 {
                 debug::receiving_keepalive(device, peer);
                 Ok(())
@@ -462,9 +453,13 @@ impl Incoming {
         }
         peer.singles.passed_up(mergeable);
         peer.count_rx(octets);
-        if !data {
-            Peer::events(peer, &events[..2]);
-        }
+        let events = [
+            Event::AuthenticatedReceived,
+            Event::Traversal,
+            Event::DataReceived,
+        ];
+        let events = if data { &events[..] } else { &events[..2] };
+        Peer::events(peer, events);
     }
 }
 

@@ -7,7 +7,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 38
-topology_with ../clients/target/bin/boringtun wg0 || exit
+topology_with ../clients/target/bin/boringtun wg1 || exit
 peer_traffic
 peer_keys
 rekey "begun by us" a ping 192.168.241.2
@@ -17,5 +17,5 @@ rekey "begun by the peer" b ping 192.168.241.1
 peer_cookies
 peer_roams
 peer_changes_version
-teardown
+farewell
 finish

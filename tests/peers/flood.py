@@ -3,7 +3,8 @@
 
 usage: flood.py PUBLIC-KEY ADDRESS PORT NUMBER SECONDS
 
-They cost the receiver a key exchange each, until it asks for cookies.
+They cost the receiver a key exchange each, until it asks for cookies. NUMBER are sent at once, which is more than
+a receiver lets wait without being under load; then there is a pause, shorter than the time that it remembers that.
 """
 
 import base64
@@ -36,4 +37,5 @@ while time.monotonic() < end:
             sent += 1
         except (BlockingIOError, ConnectionRefusedError):
             pass
+    time.sleep(0.4)
 print("sent", sent)

@@ -6,24 +6,34 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../guest/lib.sh"
 
 # As topology in tests/guest/lib.sh, but b's interface is made by a program, which wg configures by
-# its socket. The program serves until the interface is deleted.
-# usage: topology_with COMMAND... (starts the peer on wg0)
+# its socket. The program serves until the interface is deleted. It is called wg1: wg finds the socket by the name of the
+# interface alone, in any namespace.
+# usage: topology_with COMMAND... (starts the peer on wg1)
 topology_with() {
 	modprobe tun
 	mkdir -p /dev/net /var/run/wireguard
 	[ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
 	topology
 	ip -n b link del wg0
-	b "$@" >/tmp/peer.log 2>&1 &
-	wait_for 20 ip netns exec b test -S /var/run/wireguard/wg0.sock || {
+	rm -f /var/run/wireguard/wg1.sock
+	ip netns exec b "$@" >/tmp/peer.log 2>&1 &
+	PEER=$!
+	wait_for 20 ip netns exec b test -S /var/run/wireguard/wg1.sock || {
 		cat /tmp/peer.log
 		return 1
 	}
-	peer set wg0 private-key <(echo "$KEY_B") listen-port 2000
+	peer set wg1 private-key <(echo "$KEY_B") listen-port 2000
 	introduce
-	ip -n b addr add 192.168.241.2/24 dev wg0
-	ip -n b addr add fd41::2/64 dev wg0 nodad
-	ip -n b link set wg0 mtu 1420 up
+	ip -n b addr add 192.168.241.2/24 dev wg1
+	ip -n b addr add fd41::2/64 dev wg1 nodad
+	ip -n b link set wg1 mtu 1420 up
+}
+
+# Ends the peer, and takes the namespaces away.
+farewell() {
+	kill "$PEER"
+	wait "$PEER" 2>/dev/null
+	teardown
 }
 
 # wg, for the peer in user space.
@@ -32,13 +42,13 @@ peer() { b wg "$@"; }
 # The peer forgets us and is told again, without a session; boringtun cannot change what it has.
 # usage: introduce [PRESHARED-KEY]
 introduce() {
-	peer set wg0 peer "$PUB_A" remove
-	peer set wg0 peer "$PUB_A" allowed-ips 192.168.241.1/32,fd41::1/128 endpoint 10.0.0.1:1000 \
+	peer set wg1 peer "$PUB_A" remove
+	peer set wg1 peer "$PUB_A" allowed-ips 192.168.241.1/32,fd41::1/128 endpoint 10.0.0.1:1000 \
 		${1:+preshared-key <(echo "$1")}
 }
 
 # A field of the peer's dump, as peer_field. usage: theirs NUMBER; ours NUMBER
-theirs() { peer show wg0 dump | sed -n 2p | cut -f "$1"; }
+theirs() { peer show wg1 dump | sed -n 2p | cut -f "$1"; }
 ours() { peer_field a "$1"; }
 
 # Ends the sessions on our side, so that we have to begin; or on theirs.
@@ -98,7 +108,7 @@ peer_roams() {
 	check "our address changes" a ping -c 2 -i 0.3 -W 3 192.168.241.2
 	check "the peer follows" is "$(theirs 3)" 10.0.0.77:1111
 	check "and reaches us there" b ping -c 1 -W 3 192.168.241.1
-	peer set wg0 listen-port 2222
+	peer set wg1 listen-port 2222
 	check "the peer's port changes" b ping -c 2 -i 0.3 -W 3 192.168.241.1
 	check "we follow" is "$(ours 3)" 10.0.0.2:2222
 	ip -n b addr add 10.0.0.88/24 dev veth0
