@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# slow (until it has been run: see Documentation/status.md)
+# flavour: debug
+# time: 200
+# Memory is there, but only page by page: trains and received packets want four pages in a row. What is sent then
+# leaves in messages of their own, what is received goes to ordinary memory. Nothing is lost, and all is counted.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 9
+FAULTS=/sys/kernel/debug/fail_page_alloc
+
+# Allocations that may not wait fail from four pages on, all of them. usage: scarce 0|100
+scarce() {
+	echo 1 >$FAULTS/verbose
+	echo 2 >$FAULTS/min-order
+	echo Y >$FAULTS/ignore-gfp-wait
+	echo Y >$FAULTS/ignore-gfp-highmem
+	echo -1 >$FAULTS/times
+	echo "$1" >$FAULTS/probability
+}
+statistic() {
+	ip netns exec "$1" cat /sys/class/net/wg0/statistics/"$2"
+}
+# What one end has sent the other one has received, and nothing was dropped.
+all_arrived() {
+	local what
+	sleep 1
+	for what in "a b" "b a"; do
+		# shellcheck disable=SC2086
+		set -- $what
+		is "$1: $(statistic "$1" tx_packets)" "$1: $(statistic "$2" rx_packets)" || return
+		is "$1: $(statistic "$1" tx_dropped) $(statistic "$1" tx_errors) $(statistic "$1" rx_dropped) $(statistic "$1" rx_errors)" "$1: 0 0 0 0" || return
+	done
+}
+# Datagrams as fast as they go for a moment: they are collected. Not all need arrive: the receiver may be too slow.
+datagrams() {
+	tcp a 192.168.241.2 2M -u -b 0 -l 1200 >/dev/null
+}
+
+topology
+check "a tunnel" a ping -c 2 -i 0.2 -W 5 192.168.241.2
+dmesg -C
+scarce 100
+check "TCP" tcp a 192.168.241.2 4M
+check "TCP over IPv6 inside, the other way" tcp b fd41::1 4M
+check "there was memory missing" test "$(dmesg | grep -c 'FAULT_INJECTION: forcing a failure')" -ge 3
+check "in the sender" grep -q 'Outgoing.*\[wireguard\]' <(dmesg)
+check "all packets have arrived" all_arrived
+check "datagrams" datagrams
+scarce 0
+check "TCP afterwards" tcp a 192.168.241.2 4M
+teardown
+check "nothing is left" sh -c "rmmod wireguard && dmesg | grep -q 'unloaded, no object left'"
+finish
