@@ -16,12 +16,13 @@ DURATION ?= 1800
 ENTER := scripts/enter --
 
 .PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients test-peers \
-	test-interop test-upstream test-kernels debug-kernel test-debug test-kcsan soak bench fuzz check install clean distclean
+	test-interop test-upstream test-kernels test-deb test-in-tree deb rust-project.json debug-kernel test-debug \
+	test-kcsan soak bench fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo
 	@echo "  QUICK=1 METRICS='tcp-*'    the main figures only; these only (bench)"
 	@echo "  RUNS=3 RECORD=1            the median of so many; keep it in Documentation/ (bench)"
@@ -83,6 +84,12 @@ test-kcsan: modules ## bulk traffic with reconfiguration on a kernel that looks 
 bench: modules ## this driver and the in-tree one, measured side by side in one guest
 	@scripts/bench $(if $(QUICK),--quick) $(if $(RECORD),--record) $(if $(RUNS),--runs $(RUNS)) $(METRICS)
 
+test-deb: deb ## the packages in Debian systems with systemd: install, reboot, kernel update, remove (slow)
+	@scripts/run-tests deb
+
+test-in-tree: sysroot ## the driver laid into a kernel tree and built there, as a module and built-in (slow)
+	@scripts/test-in-tree
+
 test-kernels: ## build and test in a guest for each supported kernel series; prints a table
 	@scripts/test-kernels
 
@@ -95,6 +102,12 @@ fuzz: sysroot ## fuzz the protocol core and keep what reaches new code (FUZZ_SEC
 check: modules ## formatting, lints, where unsafe stands, panic paths, spelling
 	@$(ENTER) scripts/check
 
+deb: modules ## Debian packages in build/deb: for DKMS, and with the module for the stock kernel
+	@$(ENTER) env SIGN_KEY="$(SIGN_KEY)" SIGN_CERT="$(SIGN_CERT)" scripts/deb $$(scripts/version)
+
+rust-project.json: modules ## what rust-analyzer wants to know, for the module and the crates of the tests
+	@scripts/rust-analyzer
+
 install: ## install wireguard.ko so that it takes precedence over the in-tree driver
 	@test -f wireguard.ko || { echo "error: there is no wireguard.ko; run 'make' first" >&2; exit 1; }
 	install -D -m 644 wireguard.ko "$(DESTDIR)/lib/modules/$(KVER)/updates/wireguard.ko"
@@ -102,7 +115,7 @@ install: ## install wireguard.ko so that it takes precedence over the in-tree dr
 
 clean: ## remove what was built in the tree
 	@git clean -fdXq -- src include tests Kbuild '*.ko' '*.o' '*.mod*' 'Module.symvers' 'modules.order' '.*.cmd'
-	@rm -rf tests/host/target
+	@rm -rf tests/host/target build rust-project.json
 
 distclean: clean ## remove the sysroot as well
 	@scripts/distclean

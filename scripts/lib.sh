@@ -27,6 +27,47 @@ die() {
 	exit 1
 }
 
+# Where Debian comes from, and what makes a root directory of it.
+MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+SUITE=trixie
+KEYRING=$CACHE/tools/usr/share/keyrings
+MMDEBSTRAP=$CACHE/tools/usr/bin/mmdebstrap
+
+# Makes a Debian system in a new directory. usage: bootstrap_debian DIR PACKAGE...
+bootstrap_debian() {
+	local dir=$1 include
+	local mirrors=(
+		"deb $MIRROR $SUITE main"
+		"deb $MIRROR $SUITE-updates main"
+		"deb $MIRROR $SUITE-backports main"
+	)
+	shift
+	include=$(IFS=, && echo "$*")
+	local options=(--variant=minbase "--keyring=$KEYRING" "--include=$include" --skip=cleanup/apt/lists)
+	remove_tree "$dir"
+	if [ "$(id -u)" -eq 0 ]; then
+		# It mounts things in the new root: in a namespace of its own they go with it.
+		unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
+			perl "$MMDEBSTRAP" --mode=root "${options[@]}" $SUITE "$dir" "${mirrors[@]}"
+	else
+		# Its root is the user's first subordinate id, that of scripts/enter is the user, who owns the tree
+		# and the cache: an archive carries the files over. Device nodes cannot be made, and are not needed.
+		mkdir -p "$dir"
+		TMPDIR=$CACHE perl "$MMDEBSTRAP" --mode=unshare --format=tar "${options[@]}" $SUITE - "${mirrors[@]}" |
+			unshare --user --map-auto --map-root-user \
+				tar -C "$dir" --numeric-owner --exclude='./dev/*' -xpf -
+	fi
+}
+
+# Removes a directory. Files of other users inside our namespace cannot be removed from outside it.
+remove_tree() {
+	if [ "$(id -u)" -eq 0 ]; then
+		rm -rf --one-file-system "$1"
+	elif [ -e "$1" ]; then
+		unshare --user --map-auto --map-root-user rm -rf --one-file-system "$1"
+	fi
+}
+
 # Closes what was inherited from who started us, and our own lock: mmdebstrap for one hands a pipe to a shell
 # by its number, which has to have one digit only.
 close_files() {

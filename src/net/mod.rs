@@ -34,3 +34,11 @@ pub(crate) mod train;
 pub(crate) mod udp;
 pub(crate) mod vector;
 pub(crate) mod workqueue;
+
+/// What `modinfo` and `/sys/module/wireguard/version` say: the version of the in-tree driver, whose place
+/// this one takes, and by which of the two is meant. DKMS installs no module in the place of one with a
+/// version unless it has one as well.
+#[cfg(MODULE)]
+#[link_section = ".modinfo"]
+#[used(compiler)]
+static VERSION: [u8; 19] = *b"version=1.0.0-rust\0";
