@@ -118,18 +118,17 @@ impl Keypair {
         self.session.usable_for_receiving(now)
     }
 
-    /// Takes note of received counters, which are the packets' tags, and drops the packets that are
-    /// replays or whose counter is out of range. Returns the others, and the last counter of those.
-    pub(crate) fn accept_counters(&self, packets: LinearList) -> (LinearList, Option<u64>) {
+    /// Takes note of received counters, which are the packets' tags, and sorts out the packets that
+    /// are replays or whose counter is out of range. Returns the others, and those.
+    pub(crate) fn accept_counters(&self, packets: LinearList) -> (LinearList, LinearList) {
         let mut accepted = LinearList::new();
-        let mut refused = None;
+        let mut refused = LinearList::new();
         let mut window = self.window.lock();
         for packet in packets {
-            let counter = packet.tag();
-            if window.accept(counter) {
+            if window.accept(packet.tag()) {
                 accepted.push_back(packet);
             } else {
-                refused = Some(counter);
+                refused.push_back(packet);
             }
         }
         (accepted, refused)

@@ -13,6 +13,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 mod allowed_ips;
+mod counters;
 mod crypto;
 mod debug;
 mod device;
