@@ -31,11 +31,15 @@ use crate::counters::{
     Dropped, //
 };
 use crate::debug;
+use crate::events::STRANGERS_APART;
 use crate::flood::{
     HandshakeQueue,
     RateLimiter, //
 };
-use crate::keypair::IndexTable;
+use crate::keypair::{
+    now,
+    IndexTable, //
+};
 use crate::net::bh;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
@@ -183,6 +187,8 @@ pub(crate) struct Device {
     up: Atomic<bool>,
     /// What `ethtool -S` shows.
     counters: Counters,
+    /// Nanoseconds of the protocol's clock from which on a stranger may be announced.
+    next_stranger: Atomic<u64>,
 }
 
 impl Device {
@@ -209,6 +215,17 @@ impl Device {
     /// Counts packets that are dropped, by whoever has them.
     pub(crate) fn dropped(&self, why: Dropped, packets: usize) {
         self.counters.dropped(why, packets);
+    }
+
+    /// Whether listeners may be told of one more stranger; notes that they are.
+    pub(crate) fn may_announce_stranger(&self) -> bool {
+        let now = now().as_nanos();
+        if now < self.next_stranger.load(Relaxed) {
+            return false;
+        }
+        let next = now.saturating_add(STRANGERS_APART.as_nanos());
+        self.next_stranger.store(next, Relaxed);
+        true
     }
 
     /// Drops a packet, or as many as it stands for.
@@ -403,6 +420,7 @@ impl LinkDriver for Device {
             mark: Atomic::new(0),
             up: Atomic::new(false),
             counters: Counters::new(),
+            next_stranger: Atomic::new(0),
         }? Error))
     }
 

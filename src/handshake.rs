@@ -23,6 +23,10 @@ use crate::device::{
     Device,
     LocalIdentity, //
 };
+use crate::events::{
+    self,
+    Kind, //
+};
 use crate::keypair::now;
 use crate::net::bh;
 use crate::net::clock;
@@ -84,7 +88,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     side.cookies.add_macs(&peer.cookie_keys, &mut message, now);
     drop(guard);
     Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
-    send_buffer(peer, &message, Count::TxInitiations);
+    send_buffer(peer, &message, Kind::Initiation);
     Peer::events(peer, &[Event::InitiationSent]);
 }
 
@@ -101,7 +105,7 @@ fn fresh_index(peer: &Shared<Peer>, side: &mut HandshakeSide) -> Result<u32> {
 }
 
 /// Sends a handshake message to the peer's endpoint.
-fn send_buffer(peer: &Shared<Peer>, message: &[u8], what: Count) {
+fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     let Some(mut endpoint) = peer.endpoint() else {
         peer.device.dropped(Dropped::NoEndpoint, 1);
         return;
@@ -118,7 +122,7 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], what: Count) {
         Ok(()) => {
             peer.tx_bytes.add(message.len() as u64, Relaxed);
             peer.device.count_tx(message.len());
-            peer.device.count(what, 1);
+            events::handshake_sent(peer, kind);
         }
         Err(e) => {
             debug::no_route(&peer.device, &before, e);
@@ -173,7 +177,7 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
                 debug::invalid_cookie(device);
                 return Err(Dropped::BadCookie);
             }
-            device.count(Count::RxCookies, 1);
+            events::handshake_accepted(&peer, Kind::Cookie);
         }
         Message::Initiation(initiation) => {
             may_serve(device, &identity, datagram, initiation.sender(), &from)?;
@@ -290,7 +294,7 @@ fn respond(
     let received = Received::open(&identity.keys, message).ok_or(Dropped::ForgedInitiation)?;
     let peer = device
         .find_peer(received.remote_public())
-        .ok_or(Dropped::UnknownPeer)?;
+        .ok_or_else(|| events::unknown_peer(device, received.remote_public(), from))?;
 
     let mut guard = peer.handshake.lock();
     let side = &mut *guard;
@@ -305,8 +309,8 @@ fn respond(
             Refused::Replayed => Dropped::OldInitiation,
             Refused::TooSoon => Dropped::TooSoon,
         })?;
-    device.count(Count::RxInitiations, 1);
-    peer.heard_from(from);
+    events::handshake_accepted(&peer, Kind::Initiation);
+    Peer::heard_from(&peer, from);
     debug::receiving_initiation(device, &peer);
     debug::sending_response(device, &peer);
 
@@ -332,7 +336,7 @@ fn respond(
             Event::AuthenticatedSent,
         ],
     );
-    send_buffer(&peer, &response, Count::TxResponses);
+    send_buffer(&peer, &response, Kind::Response);
     Ok(peer)
 }
 
@@ -357,8 +361,8 @@ fn complete(
     {
         return Err(Dropped::BadResponse);
     }
-    peer.device.count(Count::RxResponses, 1);
-    peer.heard_from(from);
+    events::handshake_accepted(peer, Kind::Response);
+    Peer::heard_from(peer, from);
     debug::receiving_response(&peer.device, peer);
     if let Some(session) = side.noise.begin_session(now()) {
         side.index = None;

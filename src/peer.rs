@@ -33,12 +33,13 @@ use crate::crypto::{
     Handshake,
     Remote, //
 };
-use crate::counters::{
-    Count,
-    Dropped, //
-};
+use crate::counters::Dropped;
 use crate::debug;
 use crate::device::Device;
+use crate::events::{
+    self,
+    MOVES_APART, //
+};
 use crate::keypair::{
     now,
     Keypairs, //
@@ -104,6 +105,10 @@ pub(crate) struct TimerSide {
     derived: Option<Instant>,
     /// When the session that stands comes to its end, unless another one follows.
     session_ends: Option<Instant>,
+    /// When listeners are to be told where the peer is now.
+    announce: Option<Instant>,
+    /// When they may be told for the next time.
+    may_announce: Instant,
     /// Wall clock time of the last completed handshake (seconds, nanoseconds); zero for never.
     last_handshake: (u64, u32),
     /// The peer has been removed: nothing may be armed any more.
@@ -214,6 +219,8 @@ impl Peer {
                     initiate: false,
                     derived: None,
                     session_ends: None,
+                    announce: None,
+                    may_announce: Instant::from_nanos(0),
                     last_handshake: (0, 0),
                     closed: false,
                 },
@@ -255,10 +262,16 @@ impl Peer {
     }
 
     /// Sets the address because an authenticated message came from there (whitepaper §2.1, roaming).
-    pub(crate) fn heard_from(&self, from: Endpoint) {
-        if self.set_endpoint(from) {
-            self.device.count(Count::Roamed, 1);
+    pub(crate) fn heard_from(this: &Shared<Self>, from: Endpoint) {
+        if !this.set_endpoint(from) {
+            return;
         }
+        events::endpoint_changed(this);
+        let now = now();
+        let mut side = this.timers.lock();
+        let at = side.may_announce.max(now);
+        side.announce.get_or_insert(at);
+        Self::arm(this, &mut side, now);
     }
 
     /// Forgets which of our own addresses the peer is reached from.
@@ -332,7 +345,7 @@ impl Peer {
         let wanted = if side.initiate {
             Some(now)
         } else {
-            [side.machine.next(), side.session_ends]
+            [side.machine.next(), side.session_ends, side.announce]
                 .into_iter()
                 .flatten()
                 .min()
@@ -357,7 +370,7 @@ impl Peer {
     /// Notes the time of a completed handshake.
     pub(crate) fn handshake_completed(&self) {
         self.timers.lock().last_handshake = clock::realtime();
-        self.device.count(Count::Completed, 1);
+        events::handshake_completed(self);
     }
 
     /// Sets the persistent keepalive interval. `true` if it was off and is now on.
@@ -433,6 +446,7 @@ impl Peer {
         side.machine.forget_last_initiation();
         side.initiate = false;
         side.session_ends = None;
+        side.announce = None;
         side.armed = None;
         side.closed |= close;
     }
@@ -469,19 +483,26 @@ impl Runnable for Peer {
         let now = now();
         let due = side.machine.poll(now);
         let expired = side.session_ends.take_if(|at| *at <= now).is_some();
+        let announce = side.announce.take_if(|at| *at <= now).is_some();
+        if announce {
+            side.may_announce = now.after(MOVES_APART);
+        }
         drop(side);
 
+        if announce {
+            events::announce_endpoint(this);
+        }
         if expired {
-            this.device.count(Count::Expired, 1);
+            events::session_expired(this);
         }
 
         if due.give_up {
             debug::handshake_given_up(&this.device, this, MAX_RETRIES.saturating_add(2));
             this.purge_staged(Dropped::GaveUp);
-            this.device.count(Count::GaveUp, 1);
+            events::handshake_gave_up(this);
         }
         if due.retries != 0 {
-            this.device.count(Count::Retried, 1);
+            events::handshake_retried(this);
             let (seconds, attempt) = (REKEY_TIMEOUT.as_secs(), due.retries.saturating_add(1));
             debug::handshake_retried(&this.device, this, seconds, attempt);
         }

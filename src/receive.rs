@@ -377,7 +377,7 @@ impl Incoming {
     fn deliver(&self, packets: LinearList, gro: &mut Gro) {
         let peer = &self.peer;
         let device = &peer.device;
-        peer.heard_from(self.endpoint);
+        Peer::heard_from(peer, self.endpoint);
         peer.one_way.answered();
         if peer.keypairs.confirm(&device.indices, &self.keypair) {
             Peer::events(peer, &[Event::HandshakeComplete]);

@@ -17,6 +17,7 @@ mod counters;
 mod crypto;
 mod debug;
 mod device;
+mod events;
 mod flood;
 mod handshake;
 mod keypair;

@@ -72,12 +72,17 @@ impl NetDevice {
 
     /// The present name, for messages: a change at the same moment may show.
     pub(crate) fn display_name(&self) -> impl fmt::Display {
+        DisplayName(self.present_name())
+    }
+
+    /// The present name, filled up with null octets; a change at the same moment may show.
+    pub(crate) fn present_name(&self) -> [u8; 16] {
         // SAFETY: The device lives. The octets change in one piece or by and by, and are just shown.
-        DisplayName(unsafe {
+        unsafe {
             (&raw const (*self.as_ptr()).name)
                 .cast::<[u8; 16]>()
                 .read_volatile()
-        })
+        }
     }
 
     /// The number by which user space knows the device.

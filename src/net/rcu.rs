@@ -325,7 +325,7 @@ impl<T: Send + Sync + 'static> Drop for Slot<T> {
 pub(super) struct RawSlot<T>(Atomic<*mut T>);
 
 impl<T> RawSlot<T> {
-    pub(super) fn new(ptr: *mut T) -> Self {
+    pub(super) const fn new(ptr: *mut T) -> Self {
         Self(Atomic::new(ptr))
     }
 
