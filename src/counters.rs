@@ -9,8 +9,6 @@
 
 #![forbid(unsafe_code)]
 
-use core::fmt;
-
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -173,16 +171,15 @@ counters! {
 }
 
 impl Dropped {
+    /// Whether it is about a handshake message that came in.
+    pub(crate) fn is_handshake(self) -> bool {
+        self as usize >= Self::HandshakeQueueFull as usize
+    }
+
     /// The name of the counter.
     pub(crate) fn name(self) -> &'static str {
         let index = COUNTS.wrapping_add(self as usize);
         NAMES.get(index).copied().unwrap_or("")
-    }
-}
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

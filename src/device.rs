@@ -31,7 +31,10 @@ use crate::counters::{
     Dropped, //
 };
 use crate::debug;
-use crate::events::STRANGERS_APART;
+use crate::events::{
+    self,
+    STRANGERS_APART, //
+};
 use crate::flood::{
     HandshakeQueue,
     RateLimiter, //
@@ -215,6 +218,7 @@ impl Device {
     /// Counts packets that are dropped, by whoever has them.
     pub(crate) fn dropped(&self, why: Dropped, packets: usize) {
         self.counters.dropped(why, packets);
+        events::dropped(self, why, packets);
     }
 
     /// Whether listeners may be told of one more stranger; notes that they are.

@@ -323,7 +323,7 @@ fn respond(
     let session = side.noise.begin_session(now).ok_or(failed)?;
     side.index = None;
     peer.keypairs
-        .install(&device.indices, session)
+        .install(&peer, session)
         .map_err(|_| failed)?;
     drop(guard);
 
@@ -366,7 +366,7 @@ fn complete(
     debug::receiving_response(&peer.device, peer);
     if let Some(session) = side.noise.begin_session(now()) {
         side.index = None;
-        let installed = peer.keypairs.install(&peer.device.indices, session);
+        let installed = peer.keypairs.install(peer, session);
         drop(guard);
         if installed.is_ok() {
             Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);

@@ -497,13 +497,14 @@ impl Runnable for Peer {
         }
 
         if due.give_up {
-            debug::handshake_given_up(&this.device, this, MAX_RETRIES.saturating_add(2));
+            let attempts = MAX_RETRIES.saturating_add(2);
+            debug::handshake_given_up(&this.device, this, attempts);
             this.purge_staged(Dropped::GaveUp);
-            events::handshake_gave_up(this);
+            events::handshake_gave_up(this, attempts);
         }
         if due.retries != 0 {
-            events::handshake_retried(this);
             let (seconds, attempt) = (REKEY_TIMEOUT.as_secs(), due.retries.saturating_add(1));
+            events::handshake_retried(this, attempt);
             debug::handshake_retried(&this.device, this, seconds, attempt);
         }
         if due.silence {

@@ -432,7 +432,7 @@ impl<F: Family> GenlRegistration<F> {
     /// `cb` is a dump of this family.
     unsafe fn state(cb: *mut bindings::netlink_callback) -> *mut *mut F::Dump {
         // SAFETY: The context is big enough for a pointer.
-        unsafe { bindings::netlink_callback_ctx(cb) }.cast()
+        unsafe { (&raw mut (*cb).__bindgen_anon_1.ctx).cast() }
     }
 
     unsafe extern "C" fn dump(

@@ -11,6 +11,10 @@ use core::fmt::{
 };
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Arc;
 use kernel::types::Opaque;
 
@@ -94,7 +98,7 @@ impl NetDevice {
     /// The longest packet, in octets.
     pub(crate) fn mtu(&self) -> u32 {
         // SAFETY: The device lives.
-        unsafe { bindings::netdev_mtu(self.as_ptr()) }
+        unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
     }
 
     /// Counts sent packets. Bottom halves off.
@@ -111,18 +115,18 @@ impl NetDevice {
 
     /// Adds to a counter. Any context.
     pub(crate) fn count(&self, stat: Stat, packets: usize) {
-        let dev = self.as_ptr();
-        // SAFETY: The device lives, and the counters are atomic.
+        // SAFETY: The device lives, and these counters are always changed atomically.
         unsafe {
+            let stats = &raw mut (*self.as_ptr()).stats;
             let counter = match stat {
-                Stat::TxErrors => bindings::dev_stat_tx_errors(dev),
-                Stat::TxDropped => bindings::dev_stat_tx_dropped(dev),
-                Stat::RxErrors => bindings::dev_stat_rx_errors(dev),
-                Stat::RxDropped => bindings::dev_stat_rx_dropped(dev),
-                Stat::RxFrameErrors => bindings::dev_stat_rx_frame_errors(dev),
-                Stat::RxLengthErrors => bindings::dev_stat_rx_length_errors(dev),
+                Stat::RxErrors => (&raw mut (*stats).__bindgen_anon_5).cast(),
+                Stat::TxErrors => (&raw mut (*stats).__bindgen_anon_6).cast(),
+                Stat::RxDropped => (&raw mut (*stats).__bindgen_anon_7).cast(),
+                Stat::TxDropped => (&raw mut (*stats).__bindgen_anon_8).cast(),
+                Stat::RxLengthErrors => (&raw mut (*stats).__bindgen_anon_11).cast(),
+                Stat::RxFrameErrors => (&raw mut (*stats).__bindgen_anon_14).cast(),
             };
-            bindings::atomic_long_add(packets as _, counter);
+            Atomic::<isize>::from_ptr(counter).add(packets as isize, Relaxed);
         }
     }
 

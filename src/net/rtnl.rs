@@ -216,8 +216,8 @@ impl<T: LinkDriver> Adapter<T> {
             bindings::netdev_set_noqueue(dev);
             bindings::netdev_set_lltx(dev);
             bindings::netdev_set_pcpu_tstats(dev);
-            bindings::netdev_set_header_ops(dev);
-            bindings::set_netdev_devtype(dev, &Self::DEVICE_TYPE);
+            (*dev).header_ops = &raw const bindings::ip_tunnel_header_ops;
+            (*dev).dev.type_ = &Self::DEVICE_TYPE;
             // The route of a packet tells the path's MTU, and where an ICMP error goes.
             bindings::netif_keep_dst(dev);
             bindings::netif_set_tso_max_size(dev, bindings::GSO_MAX_SIZE);
