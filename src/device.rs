@@ -19,16 +19,16 @@ use crate::allowed_ips::{
     AllowedIps,
     Writer, //
 };
-use crate::crypto::{
-    CookieKeys,
-    CookieSecret,
-    Identity, //
-};
 use crate::counters::{
     self,
     Count,
     Counters,
     Dropped, //
+};
+use crate::crypto::{
+    CookieKeys,
+    CookieSecret,
+    Identity, //
 };
 use crate::debug;
 use crate::events::{

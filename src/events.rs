@@ -27,7 +27,7 @@ use crate::peer::Peer;
 use crate::protocol::time::Duration;
 use crate::protocol::PublicKey;
 
-/// An endpoint that goes to and fro is announced this often: the last change always is.
+/// An endpoint that goes back and forth is announced this often: the last change always is.
 pub(crate) const MOVES_APART: Duration = Duration::from_millis(100);
 /// Strangers are announced this often by each device.
 pub(crate) const STRANGERS_APART: Duration = Duration::from_millis(100);
@@ -60,7 +60,10 @@ pub(crate) fn dropped(device: &Device, why: Dropped, packets: usize) {
     let record = || {
         let mut reason = [0; 32];
         let text = why.name().bytes().take(reason.len().saturating_sub(1));
-        reason.iter_mut().zip(text).for_each(|(to, from)| *to = from);
+        reason
+            .iter_mut()
+            .zip(text)
+            .for_each(|(to, from)| *to = from);
         PacketsRecord {
             dev: name(device),
             reason,

@@ -155,9 +155,7 @@ pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
 fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
     // The longest handshake message is the initiation; the length was checked on arrival.
     let mut buffer = [0; INITIATION_LEN];
-    let datagram = buffer
-        .get_mut(..skb.len())
-        .ok_or(Dropped::NotWireGuard)?;
+    let datagram = buffer.get_mut(..skb.len()).ok_or(Dropped::NotWireGuard)?;
     if !skb.copy_bytes(0, datagram) {
         return Err(Dropped::NotWireGuard);
     }
@@ -322,9 +320,7 @@ fn respond(
     side.cookies.add_macs(&peer.cookie_keys, &mut response, now);
     let session = side.noise.begin_session(now).ok_or(failed)?;
     side.index = None;
-    peer.keypairs
-        .install(&peer, session)
-        .map_err(|_| failed)?;
+    peer.keypairs.install(&peer, session).map_err(|_| failed)?;
     drop(guard);
 
     Peer::events(

@@ -27,13 +27,13 @@ use crate::allowed_ips::{
     Prefix,
     PrefixList, //
 };
+use crate::counters::Dropped;
 use crate::crypto::{
     CookieKeys,
     CookieMaker,
     Handshake,
     Remote, //
 };
-use crate::counters::Dropped;
 use crate::debug;
 use crate::device::Device;
 use crate::events::{

@@ -177,10 +177,13 @@ fn receive_data<'a>(
 ) -> Option<Ready<'a, Incoming>> {
     let header = DataHeader::read(head);
     let guard = rcu::read_lock();
-    let found = device.indices.get(&guard, header.receiver).and_then(|entry| {
-        let keypair = entry.keypair.load(&guard)?.upgrade()?;
-        Some((entry.peer.clone(), keypair))
-    });
+    let found = device
+        .indices
+        .get(&guard, header.receiver)
+        .and_then(|entry| {
+            let keypair = entry.keypair.load(&guard)?.upgrade()?;
+            Some((entry.peer.clone(), keypair))
+        });
     let Some((peer, keypair)) = found else {
         device.drop_packet(skb, Dropped::NoSession);
         return None;

@@ -312,9 +312,13 @@ impl Outgoing {
                 }
             }
             if let Some(model) = model {
-                if let Ok(mut skb) = train.finish(&model) {
-                    skb.set_tag(u64::from(plan.ds));
-                    sealed.push_back(skb);
+                let messages = train.count();
+                match train.finish(&model) {
+                    Ok(mut skb) => {
+                        skb.set_tag(u64::from(plan.ds));
+                        sealed.push_back(skb);
+                    }
+                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), messages),
                 }
                 model.consume();
             }
@@ -433,7 +437,10 @@ impl Outgoing {
                 break;
             }
         }
-        train.finish(segments.packet())
+        let messages = train.count();
+        train.finish(segments.packet()).inspect_err(|e| {
+            self.peer.device.count_tx_dropped(unsealed(*e), messages);
+        })
     }
 
     /// Turns one packet into one message.

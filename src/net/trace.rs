@@ -92,10 +92,7 @@ tracepoints! {
 #[cfg(CONFIG_TRACEPOINTS)]
 impl PeerRecord<'_> {
     #[cold]
-    fn trace(
-        self,
-        point: unsafe extern "C" fn(*const u8, u64, *const u8, *const u8, u64),
-    ) {
+    fn trace(self, point: unsafe extern "C" fn(*const u8, u64, *const u8, *const u8, u64)) {
         // SAFETY: The tracepoint reads 16, 32 and 28 octets.
         unsafe {
             point(

@@ -122,6 +122,11 @@ impl<'a> Train<'a> {
         result
     }
 
+    /// How many messages it has.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Makes a used buffer part of the packet.
     fn attach(&mut self, buffer: Buffer<'_>, used: usize) -> Result {
         if used == 0 {

@@ -55,7 +55,7 @@ check "the monitor ends when it has seen enough" wait_for 10 not kill -0 $one
 a wg set wg0 listen-port 1111
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 check "the endpoint has changed" appears /tmp/b "^endpoint-changed interface=wg0 peer=$PUB_A endpoint=10.0.0.1:1111"
-# To and fro: many changes, some events, and the last one tells where it ended.
+# Back and forth: many changes, some events, and the last one tells where it ended.
 sleep 1
 events=$(seen /tmp/b endpoint-changed)
 for port in 1201 1202 1203 1204 1205 1206; do
@@ -77,6 +77,7 @@ check "and not those who asked for another interface" is "$(cat /tmp/other)" ""
 
 # Our specification, read by the kernel's tools.
 listen b /tmp/ynl python3 /build/source/tools/net/ynl/pyynl/cli.py \
+	--schema /build/source/Documentation/netlink/genetlink-legacy.yaml \
 	--spec /src/Documentation/netlink/wireguard-events.yaml --subscribe events --duration 10 --output-json
 a wg set wg0 listen-port 1301
 a ping -c 1 -W 5 192.168.241.2 >/dev/null

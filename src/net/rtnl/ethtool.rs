@@ -39,11 +39,7 @@ unsafe extern "C" fn count<T: LinkDriver>(
     }
 }
 
-unsafe extern "C" fn names<T: LinkDriver>(
-    _dev: *mut bindings::net_device,
-    set: u32,
-    to: *mut u8,
-) {
+unsafe extern "C" fn names<T: LinkDriver>(_dev: *mut bindings::net_device, set: u32, to: *mut u8) {
     if set != bindings::ethtool_stringset_ETH_SS_STATS {
         return;
     }
