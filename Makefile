@@ -15,7 +15,7 @@ DURATION ?= 1800
 
 ENTER := scripts/enter --
 
-.PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients \
+.PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients test-peers \
 	test-interop test-upstream test-kernels debug-kernel test-debug test-kcsan soak bench fuzz check install clean distclean
 
 help: ## this list
@@ -44,7 +44,7 @@ test: modules ## all tests that a change has to pass
 	@scripts/run-tests host guest recipes interop
 
 test-full: modules ## the slow ones as well, other programs and peers, and the kernel's own selftest
-	@FULL=1 scripts/run-tests host guest recipes clients interop upstream
+	@FULL=1 scripts/run-tests host guest recipes clients peers interop upstream
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host
@@ -57,6 +57,9 @@ test-recipes: modules ## set-ups that people publish, as they are written
 
 test-clients: modules ## the programs that configure interfaces, for real
 	@scripts/run-tests clients
+
+test-peers: modules ## wireguard-go and boringtun on the other side
+	@scripts/run-tests peers
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop

@@ -400,10 +400,19 @@ impl Incoming {
         let mut data = false;
         let mut octets = 0usize;
         let mut unmerged = None;
+        let events = [
+            Event::AuthenticatedReceived,
+            Event::Traversal,
+            Event::DataReceived,
+        ];
         for mut packet in packets {
             let len = packet.data().len();
             let message_len = len.saturating_add(DATA_OVERHEAD);
-            data |= len != 0;
+            if len != 0 && !data {
+                // Before any packet goes up, since the stack may answer at once; then no keepalive is due.
+                Peer::events(peer, &events);
+                data = true;
+            }
             let admitted = if len == 0 {
                 debug::receiving_keepalive(device, peer);
                 device.count(Count::RxKeepalives, 1);
@@ -449,13 +458,9 @@ impl Incoming {
             }
         }
         peer.count_rx(octets);
-        let events = [
-            Event::AuthenticatedReceived,
-            Event::Traversal,
-            Event::DataReceived,
-        ];
-        let events = if data { &events[..] } else { &events[..2] };
-        Peer::events(peer, events);
+        if !data {
+            Peer::events(peer, &events[..2]);
+        }
     }
 }
 

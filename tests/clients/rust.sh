@@ -8,7 +8,7 @@ cd "$(dirname "$0")" && source ../guest/lib.sh
 plan 15
 topology
 ip -n a link del wg0
-client() { a /root/.cargo/clients/wg-client "$@"; }
+client() { a target/bin/wg-client "$@"; }
 PSK=$(wg genpsk)
 b wg set wg0 peer "$PUB_A" preshared-key <(echo "$PSK")
 
@@ -28,6 +28,6 @@ check "with their allowed IPs" is "$(client show wg0 | grep -cE ' 10\.8\.[0-9.]+
 check "traffic goes on" a ping -c 1 -W 5 192.168.241.2
 check "a peer is removed" client unpeer wg0 "$PUB_B"
 check "and gone" bash -c "! ip netns exec a wg show wg0 peers | grep -q '$PUB_B'"
-check "the interface is deleted" bash -c "ip netns exec a /root/.cargo/clients/wg-client delete wg0 && ! ip -n a link show wg0"
+check "the interface is deleted" bash -c "ip netns exec a target/bin/wg-client delete wg0 && ! ip -n a link show wg0"
 teardown
 finish

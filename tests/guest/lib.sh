@@ -161,10 +161,29 @@ peer_field() {
 
 # TCP through the tunnel. usage: tcp NAMESPACE-OF-CLIENT ADDRESS OCTETS [OPTION...]
 tcp() {
-	local client=$1 server=b address=$2 octets=$3
-	shift 3
-	[ "$client" = a ] || server=a
-	ip netns exec $server iperf3 -s -1 -D
-	wait_for 10 sh -c "ip netns exec $server ss -ltn | grep -q :5201"
-	timeout 60 ip netns exec "$client" iperf3 --connect-timeout 5000 -c "$address" -n "$octets" "$@"
+	local server=b
+	[ "$1" = a ] || server=a
+	transfer "$1" $server "${@:2}"
+}
+
+# TCP from one namespace to another one. usage: transfer CLIENT SERVER ADDRESS OCTETS [OPTION...]
+transfer() {
+	ip netns exec "$2" iperf3 -s -1 -D
+	wait_for 10 sh -c "ip netns exec $2 ss -ltn | grep -q :5201"
+	timeout 60 ip netns exec "$1" iperf3 --connect-timeout 5000 -c "$3" -n "$4" "${@:5}"
+}
+
+# Writes what passes a device to a file, until `captured`. usage: capture NAMESPACE DEVICE FILE [FILTER]
+capture() {
+	rm -f "$3"
+	ip netns exec "$1" tcpdump --immediate-mode -U -ni "$2" -w "$3" "${@:4}" 2>/dev/null &
+	CAPTURE=$!
+	wait_for 20 test -s "$3"
+}
+
+captured() {
+	sleep 1
+	kill "$CAPTURE"
+	wait "$CAPTURE" 2>/dev/null
+	true
 }

@@ -7,6 +7,10 @@ usage: netlink-fuzz.py COUNT SEED OUTPUT INTERFACE...
 The requests know the structure of the family (the attributes that include/uapi/linux/wireguard.h
 names, their types, flags and nesting) and break it in one place or several. The same seed makes the
 same requests. One line for each goes to OUTPUT: its number, its errno, and what it was.
+
+After a request that was refused the interfaces get a configuration that is always the same: the in-tree
+driver keeps what it did before it found the fault, this one does nothing then, and the errors of later
+requests depend on what is there.
 """
 
 import os
@@ -119,6 +123,24 @@ class Requests:
             out += attribute(4, struct.pack("=I", 1))
         return out
 
+    def base(self, interface):
+        """A request that makes this interface's configuration what it always is after a refusal."""
+        peers = b""
+        for i in range(1, 9):
+            allowed = b"".join(
+                attribute(0, attribute(1, struct.pack("=H", 2)) + attribute(2, prefix[:4]) + attribute(3, b"\x18"), True)
+                for prefix in self.prefixes[4 * i : 4 * i + 3]
+            )
+            peers += attribute(0, attribute(1, self.keys[i]) + attribute(9, allowed, True), True)
+        return (
+            attribute(2, interface.encode() + b"\0")
+            + attribute(3, self.keys[0])
+            + attribute(5, struct.pack("=I", 1))
+            + attribute(6, struct.pack("=H", 0))
+            + attribute(7, struct.pack("=I", 0))
+            + attribute(8, peers, True)
+        )
+
     def next(self):
         """The command, its flags, and its attributes."""
         r = self.random
@@ -195,6 +217,9 @@ def main():
         for number in range(count):
             command, flags, body = requests.next()
             error, _ = netlink.ask(family, command, flags, body)
+            for interface in interfaces if error and command == 1 else []:
+                refused, _ = netlink.ask(family, 1, 0, requests.base(interface))
+                assert refused == 0, os.strerror(refused)
             name = os.strerror(error) if error else "success"
             errors[name] = errors.get(name, 0) + 1
             out.write(f"{number} {error} {command} {flags:x} {body.hex()}\n")

@@ -251,6 +251,25 @@ def answered():
           not link.messages(sent, type=DATA, sender="a", len=32), *link.messages(sent))
 
 
+def upload():
+    begin()
+    enter("b")
+    listener = socket.create_server(("192.168.241.2", 8))
+    enter("a")
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    needless = []
+    for size in (3000, 5000, 9000, 20000, 40000, 60000):
+        sent = time.time()
+        client.sendall(bytes(size))
+        while size:
+            size -= len(server.recv(size))
+        time.sleep(KEEPALIVE + 1)
+        # The last thing to be sent was an acknowledgement.
+        needless += link.messages(sent + 5, type=DATA, sender="b", len=32)
+    check("nor does data that TCP acknowledges at once", not needless, *needless)
+
+
 def set_persistent(seconds):
     key = a.netlink.get(name("wg0"))[1].order[0]
     a.netlink.set(name("wg0"), nest(PEERS, nest(0, attr(P_PUBLIC_KEY, key), u16(P_KEEPALIVE, seconds))))
@@ -358,5 +377,6 @@ def zeroing():
 
 
 {"renewal": renewal, "late": late_data, "expired": expired, "keepalive": lambda: (keepalive(), answered()),
+ "upload": upload,
  "persistent": persistent, "silence": silence, "nobody": nobody, "zeroing": zeroing}[sys.argv[1]]()
 sys.exit(failed)

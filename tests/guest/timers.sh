@@ -7,8 +7,8 @@
 # instructions, and jumps when there is nothing to do, so ten minutes pass in seconds.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 41
-for scenario in renewal late expired keepalive persistent silence nobody zeroing; do
+plan 42
+for scenario in renewal late expired keepalive upload persistent silence nobody zeroing; do
 	topology
 	echo 'module wireguard +p' >/sys/kernel/debug/dynamic_debug/control
 	python3 timers.py $scenario || FAILED=1

@@ -7,7 +7,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 38
-topology_with /root/.cargo/clients/boringtun wg0 || exit
+topology_with ../clients/target/bin/boringtun wg0 || exit
 peer_traffic
 peer_keys
 rekey "begun by us" a ping 192.168.241.2

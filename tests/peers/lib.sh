@@ -148,11 +148,10 @@ peer_cookies() {
 
 # usage: flooded WHO FLOODED-ADDRESS PORT PUBLIC-KEY ITS-ADDRESS OTHER-ADDRESS OTHER-NAMESPACE PING-ADDRESS
 flooded() {
-	local who=$1 flood dump pcap=/tmp/cookies.pcap
+	local who=$1 flood pcap=/tmp/cookies.pcap
 	ip netns exec c python3 flood.py "$4" "$2" "$3" 2000 20 >/tmp/flood &
 	flood=$!
-	ip netns exec a tcpdump --immediate-mode -U -ni veth0 -w $pcap udp 2>/dev/null &
-	dump=$!
+	capture a veth0 $pcap udp
 	sleep 3
 	# The other one begins.
 	if [ "$7" = a ]; then
@@ -163,9 +162,7 @@ flooded() {
 	ip netns exec "$7" ping -c 15 -i 1 -W 1 "$8" >/tmp/ping 2>&1
 	wait $flood
 	sed 's/^/# flood: /' /tmp/flood
-	sleep 1
-	kill "$dump"
-	wait "$dump" 2>/dev/null
+	captured
 	# Message types 3 (cookie) and 1 (initiation), whose second MAC is its last 16 octets.
 	local cookies initiations
 	cookies=$(tcpdump -nr $pcap "udp[8] = 3 and src host $5 and dst host $6" 2>/dev/null | wc -l)

@@ -12,10 +12,7 @@ machine server && connect server ens4 12.34.56.78/24 internet 12.34.56.1
 machine home && connect home eth0 198.51.100.10/24 internet 198.51.100.1
 machine client && connect client eth0 192.168.1.2/24 home 192.168.1.1
 machine site && connect site eth0 203.0.113.80/24 internet 203.0.113.1
-on home <<'EOT'
-	sysctl -qw net.ipv4.ip_forward=1
-	iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE
-EOT
+masquerade home eth0
 web site
 
 server_key=$(wg genkey) client_key=$(wg genkey)
@@ -66,14 +63,10 @@ check "through the tunnel, a site sees the server's address" is "$(browse client
 check "and no other" is "$(browse client 203.0.113.80)" 12.34.56.78
 
 # What the home's router sees is encrypted, all of it.
-ip netns exec home tcpdump --immediate-mode -U -ni to-client -w /tmp/gateway.pcap 2>/dev/null &
-dump=$!
-wait_for 10 test -s /tmp/gateway.pcap
+capture home to-client /tmp/gateway.pcap
 browse client 203.0.113.80 >/dev/null
 at client ping -c 2 -i 0.2 203.0.113.80 >/dev/null
-sleep 1
-kill "$dump"
-wait "$dump" 2>/dev/null
+captured
 check "the router sees packets to the server" test "$(tcpdump -nr /tmp/gateway.pcap 'udp and host 12.34.56.78 and port 51820' 2>/dev/null | wc -l)" -gt 8
 check "and nothing else" is "$(tcpdump -nr /tmp/gateway.pcap 'ip and not (udp and host 12.34.56.78 and port 51820)' 2>/dev/null)" ""
 check "a large transfer from a site" bash -c "

@@ -37,6 +37,13 @@ connect() {
 	ip -n "$name" route add default via "$gateway" dev "$dev"
 }
 
+# Makes a machine a router that sends what it forwards out of a device under its own address.
+# usage: masquerade NAME DEVICE [IPTABLES-OPTION...]
+masquerade() {
+	at "$1" sysctl -qw net.ipv4.ip_forward=1
+	at "$1" iptables -t nat -A POSTROUTING -o "$2" -j MASQUERADE "${@:3}"
+}
+
 # Runs a script, from standard input, on a machine, in its home directory.
 # usage: on NAME [ARGUMENT...] <<EOT
 on() {

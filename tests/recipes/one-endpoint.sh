@@ -11,10 +11,7 @@ internet
 machine A && connect A eth0 192.0.2.10/24 internet 192.0.2.1
 machine router && connect router eth0 198.51.100.10/24 internet 198.51.100.1
 machine B && connect B eth0 192.168.1.2/24 router 192.168.1.1
-on router <<'EOT'
-	sysctl -qw net.ipv4.ip_forward=1
-	iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE --random
-EOT
+masquerade router eth0 --random
 
 for machine in A B; do
 	on $machine <<-EOT
@@ -45,9 +42,7 @@ web B
 check "and connects to it" is "$(browse A 192.168.2.2)" 192.168.2.1
 
 # The router forgets, and chooses another port.
-on router <<'EOT'
-	conntrack -F
-EOT
+at router conntrack -F 2>/dev/null
 at B ping -c 1 -W 5 192.168.2.1 >/dev/null 2>&1
 check "after the router has forgotten, A follows" at A ping -c 1 -W 5 192.168.2.2
 power_off

@@ -178,12 +178,8 @@ ip -n host3 route replace default via 2001:db8:a3::11
 check "and traffic goes by the other one" at host1 ping -c 3 -i 0.2 -W 5 2001:db8:a3::1
 
 # TCP over a tunnel whose outside is IPv6: the MTU of the tunnel counts.
-at host2 iperf3 -s -1 -D
-wait_for 10 sh -c "ip netns exec host2 ss -ltn | grep -q :5201"
-check "a transfer between sites" at host1 timeout 90 iperf3 --connect-timeout 5000 -c 10.0.2.1 -n 1M
-at host2 iperf3 -s -1 -D
-wait_for 10 sh -c "ip netns exec host2 ss -ltn | grep -q :5201"
-check "and back" at host1 timeout 90 iperf3 --connect-timeout 5000 -c 2001:db8:a2::1 -n 1M -R
+check "a transfer between sites" transfer host1 host2 10.0.2.1 1M
+check "and back" transfer host1 host2 2001:db8:a2::1 1M -R
 
 for v in "${GATEWAYS[@]}"; do
 	birdc -s "/run/bird.$v.ctl" down >/dev/null 2>&1

@@ -9,20 +9,15 @@ internet
 machine A && connect A eth0 192.0.2.10/24 internet 192.0.2.1
 machine B && connect B eth0 198.51.100.10/24 internet 198.51.100.1
 
-check "machine A makes its keys" on A <<'EOT'
-	ip link add dev wg0 type wireguard
-	umask 077
-	wg genkey > privateA
-	wg pubkey < privateA > publicA
-	cat publicA
-EOT
-check "machine B makes its keys" on B <<'EOT'
-	ip link add dev wg0 type wireguard
-	umask 077
-	wg genkey > privateB
-	wg pubkey < privateB > publicB
-	cat publicB
-EOT
+for machine in A B; do
+	check "machine $machine makes its keys" on $machine <<-EOT
+		ip link add dev wg0 type wireguard
+		umask 077
+		wg genkey > private$machine
+		wg pubkey < private$machine > public$machine
+		cat public$machine
+	EOT
+done
 check "machine A is told of B" on A "$(cat /root/B/publicB)" <<'EOT'
 	wg set wg0 listen-port 51920 private-key ~/privateA peer "$1" allowed-ips 192.168.2.0/24 endpoint 198.51.100.10:51920
 	ip link set up dev wg0
