@@ -65,4 +65,5 @@
 #include "../src/helpers/skbuff.c"
 #include "../src/helpers/slab.c"
 #include "../src/helpers/sync.c"
+#include "../src/helpers/trace.h"
 #include "../src/helpers/udp.c"

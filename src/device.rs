@@ -19,17 +19,30 @@ use crate::allowed_ips::{
     AllowedIps,
     Writer, //
 };
+use crate::counters::{
+    self,
+    Count,
+    Counters,
+    Dropped, //
+};
 use crate::crypto::{
     CookieKeys,
     CookieSecret,
     Identity, //
 };
 use crate::debug;
+use crate::events::{
+    self,
+    STRANGERS_APART, //
+};
 use crate::flood::{
     HandshakeQueue,
     RateLimiter, //
 };
-use crate::keypair::IndexTable;
+use crate::keypair::{
+    now,
+    IndexTable, //
+};
 use crate::net::bh;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
@@ -175,6 +188,10 @@ pub(crate) struct Device {
     mark: Atomic<u32>,
     /// Between `open` and `stop`.
     up: Atomic<bool>,
+    /// What `ethtool -S` shows.
+    counters: Counters,
+    /// Nanoseconds of the protocol's clock from which on a stranger may be announced.
+    next_stranger: Atomic<u64>,
 }
 
 impl Device {
@@ -193,11 +210,41 @@ impl Device {
         self.identity.get()
     }
 
-    /// Counts packets that could not be sent.
-    pub(crate) fn count_tx_dropped(&self, packets: usize) {
+    /// Counts what happened `n` times.
+    pub(crate) fn count(&self, what: Count, n: usize) {
+        self.counters.count(what, n);
+    }
+
+    /// Counts packets that are dropped, by whoever has them.
+    pub(crate) fn dropped(&self, why: Dropped, packets: usize) {
+        self.counters.dropped(why, packets);
+        events::dropped(self, why, packets);
+    }
+
+    /// Whether listeners may be told of one more stranger; notes that they are.
+    pub(crate) fn may_announce_stranger(&self) -> bool {
+        let now = now().as_nanos();
+        if now < self.next_stranger.load(Relaxed) {
+            return false;
+        }
+        let next = now.saturating_add(STRANGERS_APART.as_nanos());
+        self.next_stranger.store(next, Relaxed);
+        true
+    }
+
+    /// Drops a packet, or as many as it stands for.
+    pub(crate) fn drop_packet(&self, skb: impl Into<Skb>, why: Dropped) {
+        let skb = skb.into();
+        self.dropped(why, skb.messages());
+        skb.drop_for(why.reason());
+    }
+
+    /// Counts packets that could not be sent, also in what `ip -s link` shows.
+    pub(crate) fn count_tx_dropped(&self, why: Dropped, packets: usize) {
         if packets == 0 {
             return;
         }
+        self.dropped(why, packets);
         let guard = rcu::read_lock();
         if let Some(dev) = self.dev.get(&guard) {
             dev.count(Stat::TxDropped, packets);
@@ -349,6 +396,7 @@ impl LinkDriver for Device {
     const MTU: u32 = ETHERNET_MTU - OVERHEAD;
     // Padded to the multiple, the longest packet still has a length that fits an `int`.
     const MAX_MTU: u32 = (i32::MAX as u32 & !(PADDING_MULTIPLE as u32 - 1)) - OVERHEAD;
+    const STATISTICS: &'static [&'static str] = counters::NAMES;
     type Context = Arc<Workers>;
 
     fn create(dev: DevHandle, home: Home, workers: &Arc<Workers>) -> Result<Shared<Self>> {
@@ -375,6 +423,8 @@ impl LinkDriver for Device {
             ),
             mark: Atomic::new(0),
             up: Atomic::new(false),
+            counters: Counters::new(),
+            next_stranger: Atomic::new(0),
         }? Error))
     }
 
@@ -404,7 +454,7 @@ impl LinkDriver for Device {
             Peer::stop(peer);
         }
         this.sockets.close();
-        this.handshakes.close();
+        this.handshakes.close(this);
         this.limiter.clear();
     }
 
@@ -413,7 +463,7 @@ impl LinkDriver for Device {
         this.up.store(false, Relaxed);
         this.sockets.close();
         this.remove_all_peers(&mut config);
-        this.handshakes.close();
+        this.handshakes.close(this);
         this.limiter.clear();
         this.identity.set(None);
         this.cookie_secret.set(None);
@@ -422,6 +472,10 @@ impl LinkDriver for Device {
 
     fn xmit(this: &Shared<Self>, dev: &NetDevice, skb: Skb) -> Result {
         crate::transmit::xmit(this, dev, skb)
+    }
+
+    fn statistics(this: &Shared<Self>, to: &mut [u64]) {
+        this.counters.read(to);
     }
 
     fn home_exit(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl) {

@@ -17,6 +17,7 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+use crate::counters::Dropped;
 use crate::device::Device;
 use crate::keypair::now;
 use crate::net::bh::BhLock;
@@ -127,7 +128,7 @@ impl HandshakeQueue {
     }
 
     /// Drops what waits and stops the workers. May sleep.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, device: &Device) {
         // First, so that the workers end after the message they are at and not after thousands.
         let rest = {
             let mut waiting = self.waiting.lock();
@@ -135,7 +136,9 @@ impl HandshakeQueue {
             self.len.store(0, Relaxed);
             core::mem::replace(&mut waiting.messages, SkbList::new())
         };
-        drop(rest);
+        for skb in rest {
+            device.drop_packet(skb, Dropped::HandshakeNotReady);
+        }
         for slot in &self.workers {
             if let Some(worker) = slot.take() {
                 Queue::cancel(&worker);
@@ -143,11 +146,15 @@ impl HandshakeQueue {
         }
     }
 
-    /// Queues a message. `false` when it was dropped because the queue is full. Softirq.
-    pub(crate) fn push(&self, device: &Device, skb: Skb) -> bool {
+    /// Queues a message. Softirq.
+    ///
+    /// # Errors
+    ///
+    /// The message comes back if the queue is full, or if there is nobody to answer it.
+    pub(crate) fn push(&self, device: &Device, skb: Skb) -> Result<(), (Skb, Dropped)> {
         let len = self.len.load(Relaxed);
         if len >= MAX_QUEUED {
-            return false;
+            return Err((skb, Dropped::HandshakeQueueFull));
         }
         // Half full means a flood: do not let the receiving CPUs queue up for the lock as well.
         let waiting = if len > MAX_QUEUED / 2 {
@@ -156,10 +163,10 @@ impl HandshakeQueue {
             Some(self.waiting.lock())
         };
         let Some(mut waiting) = waiting else {
-            return false;
+            return Err((skb, Dropped::HandshakeQueueFull));
         };
         if !waiting.open {
-            return false;
+            return Err((skb, Dropped::HandshakeNotReady));
         }
         waiting.messages.push_back(skb);
         self.len.store(waiting.messages.len(), Relaxed);
@@ -179,7 +186,7 @@ impl HandshakeQueue {
                 device.workers.handshakes.run_now(&worker);
             }
         }
-        true
+        Ok(())
     }
 
     fn pop(&self) -> Option<Skb> {

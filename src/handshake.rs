@@ -10,6 +10,10 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
+use crate::counters::{
+    Count,
+    Dropped, //
+};
 use crate::crypto::{
     CookieSecret,
     Received, //
@@ -19,7 +23,12 @@ use crate::device::{
     Device,
     LocalIdentity, //
 };
+use crate::events::{
+    self,
+    Kind, //
+};
 use crate::keypair::now;
+use crate::net::bh;
 use crate::net::clock;
 use crate::net::endpoint::Endpoint;
 #[cfg(kernel_7_2)]
@@ -38,6 +47,7 @@ use crate::protocol::messages::{
     Message,
     INITIATION_LEN, //
 };
+use crate::protocol::noise::Refused;
 use crate::protocol::time::{
     Instant,
     Tai64n, //
@@ -78,7 +88,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     side.cookies.add_macs(&peer.cookie_keys, &mut message, now);
     drop(guard);
     Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
-    send_buffer(peer, &message);
+    send_buffer(peer, &message, Kind::Initiation);
     Peer::events(peer, &[Event::InitiationSent]);
 }
 
@@ -95,8 +105,9 @@ fn fresh_index(peer: &Shared<Peer>, side: &mut HandshakeSide) -> Result<u32> {
 }
 
 /// Sends a handshake message to the peer's endpoint.
-fn send_buffer(peer: &Shared<Peer>, message: &[u8]) {
+fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     let Some(mut endpoint) = peer.endpoint() else {
+        peer.device.dropped(Dropped::NoEndpoint, 1);
         return;
     };
     let before = endpoint;
@@ -111,8 +122,12 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8]) {
         Ok(()) => {
             peer.tx_bytes.add(message.len() as u64, Relaxed);
             peer.device.count_tx(message.len());
+            events::handshake_sent(peer, kind);
         }
-        Err(e) => debug::no_route(&peer.device, &before, e),
+        Err(e) => {
+            debug::no_route(&peer.device, &before, e);
+            peer.device.dropped(Dropped::NoRoute, 1);
+        }
     }
     if endpoint != before {
         peer.source_failed(&endpoint);
@@ -127,72 +142,70 @@ fn random<const N: usize>() -> [u8; N] {
 
 /// Answers one received handshake message. May sleep.
 pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
+    match take(device, &skb) {
+        Ok(()) => {
+            let _bh = bh::disable();
+            skb.consume();
+        }
+        Err(why) => device.drop_packet(skb, why),
+    }
+}
+
+/// What [`receive`] does with the message.
+fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
     // The longest handshake message is the initiation; the length was checked on arrival.
     let mut buffer = [0; INITIATION_LEN];
-    let Some(datagram) = buffer.get_mut(..skb.len()) else {
-        return;
-    };
+    let datagram = buffer.get_mut(..skb.len()).ok_or(Dropped::NotWireGuard)?;
     if !skb.copy_bytes(0, datagram) {
-        return;
+        return Err(Dropped::NotWireGuard);
     }
-    let Some(identity) = device.identity() else {
-        return;
-    };
-    let Some(from) = Endpoint::of_received(&skb) else {
-        return;
-    };
-    let Some(message) = Message::parse(datagram) else {
-        return;
-    };
+    let identity = device.identity().ok_or(Dropped::NoPrivateKey)?;
+    let from = Endpoint::of_received(skb).ok_or(Dropped::NotWireGuard)?;
+    let message = Message::parse(datagram).ok_or(Dropped::NotWireGuard)?;
     match message {
         Message::CookieReply(reply) => {
             debug::receiving_cookie(device, &from);
-            if let Some(peer) = peer_of_index(device, reply.receiver()) {
-                let mut side = peer.handshake.lock();
-                let taken = side
-                    .cookies
-                    .consume_reply(&peer.cookie_keys, reply.bytes(), now());
-                drop(side);
-                if !taken {
-                    debug::invalid_cookie(device);
-                }
+            let peer = peer_of_index(device, reply.receiver()).ok_or(Dropped::BadCookie)?;
+            let mut side = peer.handshake.lock();
+            let taken = side
+                .cookies
+                .consume_reply(&peer.cookie_keys, reply.bytes(), now());
+            drop(side);
+            if !taken {
+                debug::invalid_cookie(device);
+                return Err(Dropped::BadCookie);
             }
+            events::handshake_accepted(&peer, Kind::Cookie);
         }
         Message::Initiation(initiation) => {
-            if may_serve(device, &identity, datagram, initiation.sender(), &from) {
-                let peer = libcrypto::with_wiped_stack(|| {
-                    respond(device, &identity, initiation.bytes(), from)
-                });
-                match peer {
-                    Some(peer) => authenticated(&peer, datagram.len()),
-                    None => {
-                        device.handshakes.wasted(now());
-                        debug::invalid_initiation(device, &from);
-                    }
-                }
-            }
+            may_serve(device, &identity, datagram, initiation.sender(), &from)?;
+            let peer = libcrypto::with_wiped_stack(|| {
+                respond(device, &identity, initiation.bytes(), from)
+            })
+            .inspect_err(|_| {
+                device.handshakes.wasted(now());
+                debug::invalid_initiation(device, &from);
+            })?;
+            authenticated(&peer, datagram.len());
         }
         Message::Response(response) => {
-            if may_serve(device, &identity, datagram, response.sender(), &from) {
-                match peer_of_index(device, response.receiver()) {
-                    Some(peer)
-                        if libcrypto::with_wiped_stack(|| {
-                            complete(&peer, &identity, response.bytes(), from)
-                        }) =>
-                    {
-                        authenticated(&peer, datagram.len());
-                    }
+            may_serve(device, &identity, datagram, response.sender(), &from)?;
+            let invalid = || debug::invalid_response(device, &from);
+            let Some(peer) = peer_of_index(device, response.receiver()) else {
+                invalid();
+                return Err(Dropped::StaleResponse);
+            };
+            libcrypto::with_wiped_stack(|| complete(&peer, &identity, response.bytes(), from))
+                .inspect_err(|_| {
                     // Whoever guesses an index makes us compute.
-                    Some(_) => {
-                        device.handshakes.wasted(now());
-                        debug::invalid_response(device, &from);
-                    }
-                    None => debug::invalid_response(device, &from),
-                }
-            }
+                    device.handshakes.wasted(now());
+                    invalid();
+                })?;
+            authenticated(&peer, datagram.len());
         }
-        Message::Data { .. } => {}
+        Message::Data { .. } => return Err(Dropped::NotWireGuard),
     }
+    Ok(())
 }
 
 /// Checks mac1, and under load mac2 and the sender's rate. A sender without a valid cookie gets one.
@@ -202,24 +215,24 @@ fn may_serve(
     datagram: &[u8],
     sender: u32,
     from: &Endpoint,
-) -> bool {
+) -> Result<(), Dropped> {
     if !identity.cookie_keys.check_mac1(datagram) {
         debug::invalid_mac(device, from);
-        return false;
+        return Err(Dropped::BadMac);
     }
     let now = now();
     if !device.handshakes.under_load(now) {
-        return true;
+        return Ok(());
     }
     let (source, len) = from.remote.octets();
-    let Some(source) = source.get(..len) else {
-        return false;
-    };
-    let Some(secret) = cookie_secret(device, now) else {
-        return false;
-    };
+    let source = source.get(..len).ok_or(Dropped::NotWireGuard)?;
+    let secret = cookie_secret(device, now).ok_or(Dropped::HandshakeFailed)?;
     if secret.check_mac2(datagram, source) {
-        return device.limiter.allow(&from.remote);
+        return if device.limiter.allow(&from.remote) {
+            Ok(())
+        } else {
+            Err(Dropped::RateLimited)
+        };
     }
     let reply = secret.reply(&identity.cookie_keys, datagram, sender, source, random());
     if let Some(reply) = reply {
@@ -230,9 +243,12 @@ fn may_serve(
             .send_buffer(&reply, &mut to, None, device.mark(), HANDSHAKE_DS);
         if sent.is_ok() {
             device.count_tx(reply.len());
+            device.count(Count::TxCookies, 1);
+        } else {
+            device.dropped(Dropped::NoRoute, 1);
         }
     }
-    false
+    Err(Dropped::NoCookie)
 }
 
 /// The secret of the cookies that we hand out now; a new one every two minutes.
@@ -271,29 +287,40 @@ fn respond(
     identity: &Shared<LocalIdentity>,
     message: &[u8; INITIATION_LEN],
     from: Endpoint,
-) -> Option<Shared<Peer>> {
-    let received = Received::open(&identity.keys, message)?;
-    let peer = device.find_peer(received.remote_public())?;
+) -> Result<Shared<Peer>, Dropped> {
+    let failed = Dropped::HandshakeFailed;
+    let received = Received::open(&identity.keys, message).ok_or(Dropped::ForgedInitiation)?;
+    let peer = device
+        .find_peer(received.remote_public())
+        .ok_or_else(|| events::unknown_peer(device, received.remote_public(), from))?;
 
     let mut guard = peer.handshake.lock();
     let side = &mut *guard;
     let now = now();
     if !is_current(device, identity) {
-        return None;
+        return Err(failed);
     }
     side.noise
         .accept(&identity.keys, &mut side.remote, received, now)
-        .ok()?;
-    peer.set_endpoint(from);
+        .map_err(|refused| match refused {
+            Refused::Forged => Dropped::ForgedInitiation,
+            Refused::Replayed => Dropped::OldInitiation,
+            Refused::TooSoon => Dropped::TooSoon,
+        })?;
+    events::handshake_accepted(&peer, Kind::Initiation);
+    Peer::heard_from(&peer, from);
     debug::receiving_initiation(device, &peer);
     debug::sending_response(device, &peer);
 
-    let index = fresh_index(&peer, side).ok()?;
-    let mut response = side.noise.respond(&side.remote, random(), index)?;
+    let index = fresh_index(&peer, side).map_err(|_| failed)?;
+    let mut response = side
+        .noise
+        .respond(&side.remote, random(), index)
+        .ok_or(Dropped::ForgedInitiation)?;
     side.cookies.add_macs(&peer.cookie_keys, &mut response, now);
-    let session = side.noise.begin_session(now)?;
+    let session = side.noise.begin_session(now).ok_or(failed)?;
     side.index = None;
-    peer.keypairs.install(&device.indices, session).ok()?;
+    peer.keypairs.install(&peer, session).map_err(|_| failed)?;
     drop(guard);
 
     Peer::events(
@@ -305,8 +332,8 @@ fn respond(
             Event::AuthenticatedSent,
         ],
     );
-    send_buffer(&peer, &response);
-    Some(peer)
+    send_buffer(&peer, &response, Kind::Response);
+    Ok(peer)
 }
 
 /// Completes a handshake of ours with the peer's response (§5.4.3, §5.4.5).
@@ -315,21 +342,27 @@ fn complete(
     identity: &Shared<LocalIdentity>,
     message: &[u8; crate::protocol::messages::RESPONSE_LEN],
     from: Endpoint,
-) -> bool {
+) -> Result<(), Dropped> {
     let mut guard = peer.handshake.lock();
     let side = &mut *guard;
-    if !is_current(&peer.device, identity)
-        || !side
-            .noise
-            .accept_response(&identity.keys, &side.remote, message)
-    {
-        return false;
+    if !is_current(&peer.device, identity) {
+        return Err(Dropped::HandshakeFailed);
     }
-    peer.set_endpoint(from);
+    if side.noise.awaited_index().is_none() {
+        return Err(Dropped::StaleResponse);
+    }
+    if !side
+        .noise
+        .accept_response(&identity.keys, &side.remote, message)
+    {
+        return Err(Dropped::BadResponse);
+    }
+    events::handshake_accepted(peer, Kind::Response);
+    Peer::heard_from(peer, from);
     debug::receiving_response(&peer.device, peer);
     if let Some(session) = side.noise.begin_session(now()) {
         side.index = None;
-        let installed = peer.keypairs.install(&peer.device.indices, session);
+        let installed = peer.keypairs.install(peer, session);
         drop(guard);
         if installed.is_ok() {
             Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);
@@ -339,7 +372,7 @@ fn complete(
             crate::transmit::send_keepalive(peer);
         }
     }
-    true
+    Ok(())
 }
 
 /// Counts an authentic handshake message and tells the timers.

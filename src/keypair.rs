@@ -19,6 +19,7 @@ use kernel::sync::atomic::{
 
 use crate::crypto::Session;
 use crate::debug;
+use crate::events;
 use crate::net::bh::BhLock;
 use crate::net::clock;
 #[cfg(kernel_7_2)]
@@ -118,18 +119,17 @@ impl Keypair {
         self.session.usable_for_receiving(now)
     }
 
-    /// Takes note of received counters, which are the packets' tags, and drops the packets that are
-    /// replays or whose counter is out of range. Returns the others, and the last counter of those.
-    pub(crate) fn accept_counters(&self, packets: LinearList) -> (LinearList, Option<u64>) {
+    /// Takes note of received counters, which are the packets' tags, and sorts out the packets that
+    /// are replays or whose counter is out of range. Returns the others, and those.
+    pub(crate) fn accept_counters(&self, packets: LinearList) -> (LinearList, LinearList) {
         let mut accepted = LinearList::new();
-        let mut refused = None;
+        let mut refused = LinearList::new();
         let mut window = self.window.lock();
         for packet in packets {
-            let counter = packet.tag();
-            if window.accept(counter) {
+            if window.accept(packet.tag()) {
                 accepted.push_back(packet);
             } else {
-                refused = Some(counter);
+                refused.push_back(packet);
             }
         }
         (accepted, refused)
@@ -243,10 +243,12 @@ impl Keypairs {
     /// # Errors
     ///
     /// `ENOMEM`, or `ESHUTDOWN` when the peer has been removed. The index is given back then.
-    pub(crate) fn install(&self, indices: &IndexTable, session: Session) -> Result {
+    pub(crate) fn install(&self, peer: &Peer, session: Session) -> Result {
+        let indices = &peer.device.indices;
         let index = session.local_index();
         let initiator = session.initiator();
         let keypair = Keypair::new(session).inspect_err(|_| indices.remove(index))?;
+        let id = keypair.id;
 
         let closed = self.closed.lock();
         if *closed || !indices.publish(index, &keypair) {
@@ -270,6 +272,7 @@ impl Keypairs {
             [self.next.swap(Some(keypair)), self.previous.take()]
         };
         drop(closed);
+        events::keypair_created(peer, id);
         retire(indices, retired);
         Ok(())
     }
@@ -325,6 +328,7 @@ fn retire<const N: usize>(indices: &IndexTable, keypairs: [Option<Shared<Keypair
         let guard = rcu::read_lock();
         if let Some(entry) = indices.get(&guard, index) {
             debug::keypair_destroyed(&entry.peer.device, keypair.id, &entry.peer);
+            events::keypair_destroyed(&entry.peer, keypair.id);
         }
         drop(guard);
         indices.remove(index);

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod events;
 mod show;
 
 use kernel::prelude::*;
@@ -36,6 +37,7 @@ use crate::net::genl::{
     Command,
     Dumper,
     Family,
+    Multicast,
     Request, //
 };
 use crate::net::netdev::Net;
@@ -164,7 +166,12 @@ impl Family for WireGuardFamily {
         &[device_attr::PRIVATE_KEY],
         &[device_attr::PEERS, EACH, peer_attr::PRESHARED_KEY],
     ]);
+    const GROUP: &'static CStr = c"events";
     type Dump = Dump;
+
+    fn listeners() -> &'static Multicast {
+        &events::GROUP
+    }
 
     fn start(request: &Request<'_>) -> Result<Dump> {
         Ok(Dump {

@@ -27,6 +27,7 @@ use crate::allowed_ips::{
     Prefix,
     PrefixList, //
 };
+use crate::counters::Dropped;
 use crate::crypto::{
     CookieKeys,
     CookieMaker,
@@ -35,6 +36,10 @@ use crate::crypto::{
 };
 use crate::debug;
 use crate::device::Device;
+use crate::events::{
+    self,
+    MOVES_APART, //
+};
 use crate::keypair::{
     now,
     Keypairs, //
@@ -55,7 +60,10 @@ use crate::net::workqueue::{
     Task, //
 };
 use crate::new_bh_lock;
-use crate::protocol::session::REKEY_TIMEOUT;
+use crate::protocol::session::{
+    REJECT_AFTER_TIME,
+    REKEY_TIMEOUT, //
+};
 use crate::protocol::time::Instant;
 use crate::protocol::timers::{
     Event,
@@ -96,6 +104,14 @@ pub(crate) struct TimerSide {
     armed: Option<Instant>,
     /// An initiation is wanted now.
     initiate: bool,
+    /// When the keys of the session that was derived last began to be.
+    derived: Option<Instant>,
+    /// When the session that stands comes to its end, unless another one follows.
+    session_ends: Option<Instant>,
+    /// When listeners are to be told where the peer is now.
+    announce: Option<Instant>,
+    /// When they may be told for the next time.
+    may_announce: Instant,
     /// Wall clock time of the last completed handshake (seconds, nanoseconds); zero for never.
     last_handshake: (u64, u32),
     /// The peer has been removed: nothing may be armed any more.
@@ -206,6 +222,10 @@ impl Peer {
                     machine: Timers::new(),
                     armed: None,
                     initiate: false,
+                    derived: None,
+                    session_ends: None,
+                    announce: None,
+                    may_announce: Instant::from_nanos(0),
                     last_handshake: (0, 0),
                     closed: false,
                 },
@@ -233,17 +253,31 @@ impl Peer {
         self.reachable.load(Relaxed)
     }
 
-    /// Sets the address, by configuration or because an authenticated message came from there
-    /// (whitepaper §2.1, roaming).
-    pub(crate) fn set_endpoint(&self, new: Endpoint) {
+    /// Sets the address. `true` if it is another one than before, be our own the same or not.
+    pub(crate) fn set_endpoint(&self, new: Endpoint) -> bool {
         let mut endpoint = self.endpoint.lock();
         if *endpoint == Some(new) {
-            return;
+            return false;
         }
+        let moved = endpoint.is_none_or(|old| old.remote != new.remote);
         *endpoint = Some(new);
         self.reachable.store(true, Relaxed);
         drop(endpoint);
         self.route.reset();
+        moved
+    }
+
+    /// Sets the address because an authenticated message came from there (whitepaper §2.1, roaming).
+    pub(crate) fn heard_from(this: &Shared<Self>, from: Endpoint) {
+        if !this.set_endpoint(from) {
+            return;
+        }
+        events::endpoint_changed(this);
+        let now = now();
+        let mut side = this.timers.lock();
+        let at = side.may_announce.max(now);
+        side.announce.get_or_insert(at);
+        Self::arm(this, &mut side, now);
     }
 
     /// Forgets which of our own addresses the peer is reached from.
@@ -276,6 +310,13 @@ impl Peer {
         let now = now();
         let mut side = this.timers.lock();
         for event in events {
+            match event {
+                Event::SessionDerived => side.derived = Some(now),
+                Event::HandshakeComplete => {
+                    side.session_ends = side.derived.map(|at| at.after(REJECT_AFTER_TIME));
+                }
+                _ => {}
+            }
             side.machine.handle(*event, now, libcrypto::random_u32());
         }
         Self::arm(this, &mut side, now);
@@ -310,7 +351,10 @@ impl Peer {
         let wanted = if side.initiate {
             Some(now)
         } else {
-            side.machine.next()
+            [side.machine.next(), side.session_ends, side.announce]
+                .into_iter()
+                .flatten()
+                .min()
         };
         let Some(wanted) = wanted else { return };
         if side.armed.is_some_and(|armed| armed <= wanted) {
@@ -332,6 +376,7 @@ impl Peer {
     /// Notes the time of a completed handshake.
     pub(crate) fn handshake_completed(&self) {
         self.timers.lock().last_handshake = clock::realtime();
+        events::handshake_completed(self);
     }
 
     /// Sets the persistent keepalive interval. `true` if it was off and is now on.
@@ -362,9 +407,10 @@ impl Peer {
     }
 
     /// Drops the packets that wait for a keypair and counts them.
-    pub(crate) fn purge_staged(&self) {
+    pub(crate) fn purge_staged(&self, why: Dropped) {
         let dropped = self.staged.lock().take();
-        self.device.count_tx_dropped(dropped.len());
+        self.device.count_tx_dropped(why, dropped.len());
+        dropped.drop_for(why.reason());
     }
 
     /// Drops the handshake in progress and its index. May sleep.
@@ -394,7 +440,7 @@ impl Peer {
 
     /// The device goes down: nothing is sent, nothing is armed, no key is kept. May sleep.
     pub(crate) fn stop(this: &Shared<Self>) {
-        this.purge_staged();
+        this.purge_staged(Dropped::Closed);
         this.stop_timers(false);
         Queue::cancel(this);
         this.clear_keys();
@@ -405,6 +451,8 @@ impl Peer {
         side.machine.stop();
         side.machine.forget_last_initiation();
         side.initiate = false;
+        side.session_ends = None;
+        side.announce = None;
         side.armed = None;
         side.closed |= close;
     }
@@ -413,7 +461,7 @@ impl Peer {
     /// indices, timers and staged packets go, and nothing of the kind can appear again. May sleep.
     pub(crate) fn remove(this: &Shared<Self>) {
         this.staged.lock().close();
-        this.purge_staged();
+        this.purge_staged(Dropped::Closed);
         this.stop_timers(true);
         this.clear_handshake(true);
         this.keypairs.clear(&this.device.indices, true);
@@ -440,15 +488,31 @@ impl Runnable for Peer {
         }
         side.armed = None;
         let asked = core::mem::take(&mut side.initiate);
-        let due = side.machine.poll(now());
+        let now = now();
+        let due = side.machine.poll(now);
+        let expired = side.session_ends.take_if(|at| *at <= now).is_some();
+        let announce = side.announce.take_if(|at| *at <= now).is_some();
+        if announce {
+            side.may_announce = now.after(MOVES_APART);
+        }
         drop(side);
 
+        if announce {
+            events::announce_endpoint(this);
+        }
+        if expired {
+            events::session_expired(this);
+        }
+
         if due.give_up {
-            debug::handshake_given_up(&this.device, this, MAX_RETRIES.saturating_add(2));
-            this.purge_staged();
+            let attempts = MAX_RETRIES.saturating_add(2);
+            debug::handshake_given_up(&this.device, this, attempts);
+            this.purge_staged(Dropped::GaveUp);
+            events::handshake_gave_up(this, attempts);
         }
         if due.retries != 0 {
             let (seconds, attempt) = (REKEY_TIMEOUT.as_secs(), due.retries.saturating_add(1));
+            events::handshake_retried(this, attempt);
             debug::handshake_retried(&this.device, this, seconds, attempt);
         }
         if due.silence {
@@ -469,6 +533,6 @@ impl Runnable for Peer {
         }
 
         let mut side = this.timers.lock();
-        Self::arm(this, &mut side, now());
+        Self::arm(this, &mut side, crate::keypair::now());
     }
 }

@@ -17,6 +17,10 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+use crate::counters::{
+    Count,
+    Dropped, //
+};
 use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
@@ -106,6 +110,7 @@ impl Receiver for Device {
         let mut head = [0; DATA_HEADER_LEN];
         // No message is shorter than this head.
         if !skb.copy_bytes(0, &mut head) {
+            this.drop_packet(skb, Dropped::NotWireGuard);
             return None;
         }
         match Kind::of(&head, skb.first_message_len()) {
@@ -125,12 +130,22 @@ impl Receiver for Device {
 /// Takes the messages of a train, but for the first `skip` of them, one by one: they are of several kinds,
 /// or for several receivers.
 fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
-    let Ok(messages) = skb.cut() else {
+    let count = skb.messages().saturating_sub(skip);
+    device.count(Count::RxTrainsCut, 1);
+    let Ok(mut messages) = skb.cut() else {
+        device.dropped(Dropped::RxNoMemory, count);
         return;
     };
-    for skb in messages.skip(skip) {
+    for _ in 0..skip {
+        if let Some(taken) = messages.pop_front() {
+            let _bh = bh::disable();
+            taken.consume();
+        }
+    }
+    for skb in messages {
         let mut head = [0; DATA_HEADER_LEN];
         if !skb.copy_bytes(0, &mut head) {
+            device.drop_packet(skb, Dropped::NotWireGuard);
             continue;
         }
         match Kind::of(&head, skb.len()) {
@@ -143,14 +158,20 @@ fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
 /// Queues a handshake message for the workers.
 fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
     if Kind::of(head, skb.len()).is_none() {
+        device.drop_packet(skb, Dropped::NotWireGuard);
         return;
     }
-    let from = Endpoint::of_received(&skb);
     // Without good random numbers no answer could be computed.
-    if !libcrypto::random_ready() || !device.handshakes.push(device, skb) {
-        if let Some(from) = &from {
-            debug::dropping_handshake(device, from);
+    let queued = if libcrypto::random_ready() {
+        device.handshakes.push(device, skb)
+    } else {
+        Err((skb, Dropped::HandshakeNotReady))
+    };
+    if let Err((skb, why)) = queued {
+        if let Some(from) = Endpoint::of_received(&skb) {
+            debug::dropping_handshake(device, &from);
         }
+        device.drop_packet(skb, why);
         let guard = rcu::read_lock();
         if let Some(dev) = device.dev.get(&guard) {
             dev.count(Stat::RxDropped, 1);
@@ -166,10 +187,27 @@ fn receive_data<'a>(
 ) -> Option<Ready<'a, Incoming>> {
     let header = DataHeader::read(head);
     let guard = rcu::read_lock();
-    let entry = device.indices.get(&guard, header.receiver)?;
-    let keypair = entry.keypair.load(&guard)?.upgrade()?;
+    let found = device
+        .indices
+        .get(&guard, header.receiver)
+        .and_then(|entry| {
+            let keypair = entry.keypair.load(&guard)?.upgrade()?;
+            Some((entry.peer.clone(), keypair))
+        });
+    let Some((peer, keypair)) = found else {
+        device.drop_packet(skb, Dropped::NoSession);
+        return None;
+    };
+    let Some(endpoint) = Endpoint::of_received(&skb) else {
+        device.drop_packet(skb, Dropped::NotWireGuard);
+        return None;
+    };
     let messages = skb.messages();
-    let singles = &entry.peer.singles;
+    if messages != 1 {
+        device.count(Count::RxTrains, 1);
+        device.count(Count::RxTrainMessages, messages);
+    }
+    let singles = &peer.singles;
     let in_a_row = if skb.stride() == 0 {
         singles.in_a_row()
     } else {
@@ -177,9 +215,9 @@ fn receive_data<'a>(
         false
     };
     let job = Incoming {
-        peer: entry.peer.clone(),
+        peer,
         keypair,
-        endpoint: Endpoint::of_received(&skb)?,
+        endpoint,
         outer_ds: skb.outer_ds(),
         state: State::Sealed(SkbList::of(skb)),
     };
@@ -190,7 +228,12 @@ fn receive_data<'a>(
     };
     match started {
         Ok(ready) => ready,
-        Err(_) => {
+        Err(job) => {
+            if let State::Sealed(packets) = job.state {
+                for skb in packets {
+                    device.drop_packet(skb, Dropped::RxQueueFull);
+                }
+            }
             if let Some(dev) = device.dev.get(&guard) {
                 dev.count(Stat::RxDropped, messages);
             }
@@ -255,7 +298,7 @@ enum Unopened {
     /// It is another kind of message, or for another keypair.
     NotOurs,
     /// It is not authentic, comes too late, or there is no memory for it.
-    NotAuthentic,
+    Lost(Dropped),
 }
 
 /// Why a packet that was opened does not go up the stack.
@@ -273,13 +316,16 @@ impl Incoming {
     /// train from the first one on that is not for this keypair come back, with the number of those before it.
     fn open(&self, skb: Skb, opened: &mut LinearList) -> Option<(Skb, usize)> {
         let alone = skb.stride() == 0;
+        let device = &self.peer.device;
         if alone && !self.keypair.may_receive(now()) {
+            device.drop_packet(skb, Dropped::SessionEnded);
             return None;
         }
         let skb = match skb.try_linear(0, 0) {
             Ok(packet) if alone => {
-                if let Some(packet) = self.open_in_place(packet) {
-                    opened.push_back(packet);
+                match self.open_in_place(packet) {
+                    Ok(packet) => opened.push_back(packet),
+                    Err(packet) => device.drop_packet(packet, Dropped::NotAuthentic),
                 }
                 return None;
             }
@@ -293,11 +339,18 @@ impl Incoming {
         let mut offset = 0usize;
         let mut before = 0usize;
         let mut others = false;
+        let (mut lost, mut any) = (None, false);
         while offset < skb.len() {
             let len = skb.len().saturating_sub(offset).min(stride);
             match self.open_copy(&mut reader, offset, len, &bh) {
-                Ok(packet) => opened.push_back(packet),
-                Err(Unopened::NotAuthentic) => {}
+                Ok(packet) => {
+                    opened.push_back(packet);
+                    any = true;
+                }
+                Err(Unopened::Lost(why)) => {
+                    device.dropped(why, 1);
+                    lost = Some(why);
+                }
                 Err(Unopened::NotOurs) => {
                     others = true;
                     break;
@@ -310,23 +363,29 @@ impl Incoming {
         if others {
             return Some((skb, before));
         }
-        skb.consume();
+        match lost {
+            Some(why) if !any => skb.drop_for(why.reason()),
+            _ => skb.consume(),
+        }
         None
     }
 
-    /// Opens the message that is all of `skb`.
-    fn open_in_place(&self, mut skb: LinearSkb) -> Option<LinearSkb> {
-        let header = DataHeader::read(skb.data().first_chunk()?);
-        skb.pull(DATA_HEADER_LEN)?;
+    /// Opens the message that is all of `skb`; it comes back if it is not authentic.
+    fn open_in_place(&self, mut skb: LinearSkb) -> Result<LinearSkb, LinearSkb> {
+        let Some(header) = skb.data().first_chunk().map(DataHeader::read) else {
+            return Err(skb);
+        };
         let session = &self.keypair.session;
-        if !session.open_in_place(header.counter, skb.data_mut()) {
-            return None;
-        }
-        let len = skb.data().len().checked_sub(TAG_LEN)?;
+        let opened = skb.pull(DATA_HEADER_LEN).is_some()
+            && session.open_in_place(header.counter, skb.data_mut());
+        let len = skb.data().len().checked_sub(TAG_LEN);
+        let Some(len) = len.filter(|_| opened) else {
+            return Err(skb);
+        };
         skb.trim(len);
         skb.forget_origin();
         skb.set_tag(header.counter);
-        Some(skb)
+        Ok(skb)
     }
 
     /// Opens the message of `len` octets at `offset` into a packet of its own.
@@ -342,7 +401,7 @@ impl Incoming {
         let buffers = &self.peer.device.workers.buffers;
         let mut packet = LinearSkb::from_pool(buffers, INNER_HEADROOM, sealed_len, bh)
             .or_else(|_| LinearSkb::with_len(INNER_HEADROOM, sealed_len))
-            .map_err(|_| Unopened::NotAuthentic)?;
+            .map_err(|_| Unopened::Lost(Dropped::RxNoMemory))?;
         let session = &self.keypair.session;
         const BEFORE: usize = LEAD - DATA_HEADER_LEN;
         let (counter, authentic) = if let Some(message) = reader.piece(BEFORE, offset, len) {
@@ -373,7 +432,9 @@ impl Incoming {
             (counter, opened)
         };
         if !authentic {
-            return Err(Unopened::NotAuthentic);
+            // The message is dropped where it came in.
+            Skb::from(packet).consume();
+            return Err(Unopened::Lost(Dropped::NotAuthentic));
         }
         packet.trim(plain_len);
         packet.set_tag(counter);
@@ -389,7 +450,7 @@ impl Incoming {
             return Err(Unopened::NotOurs);
         }
         if !self.keypair.may_receive(now()) {
-            return Err(Unopened::NotAuthentic);
+            return Err(Unopened::Lost(Dropped::SessionEnded));
         }
         Ok(header.counter)
     }
@@ -398,7 +459,7 @@ impl Incoming {
     fn deliver(&self, packets: LinearList, gro: &mut Gro) {
         let peer = &self.peer;
         let device = &peer.device;
-        peer.set_endpoint(self.endpoint);
+        Peer::heard_from(peer, self.endpoint);
         peer.one_way.answered();
         if peer.keypairs.confirm(&device.indices, &self.keypair) {
             Peer::events(peer, &[Event::HandshakeComplete]);
@@ -409,19 +470,32 @@ impl Incoming {
 
         let guard = rcu::read_lock();
         let Some(dev) = device.dev.get(&guard) else {
+            for packet in packets {
+                device.drop_packet(packet, Dropped::NoDevice);
+            }
             return;
         };
         let mut admission = Admission::new(self, dev, &guard);
         let mut data = false;
         let mut octets = 0usize;
         let mut unmerged = None;
+        let events = [
+            Event::AuthenticatedReceived,
+            Event::Traversal,
+            Event::DataReceived,
+        ];
         let mut mergeable = false;
         for mut packet in packets {
             let len = packet.data().len();
             let message_len = len.saturating_add(DATA_OVERHEAD);
-            data |= len != 0;
+            if len != 0 && !data {
+                // Before any packet goes up, since the stack may answer at once; then no keepalive is due.
+                Peer::events(peer, &events);
+                data = true;
+            }
             let admitted = if len == 0 {
                 debug::receiving_keepalive(device, peer);
+                device.count(Count::RxKeepalives, 1);
                 Ok(())
             } else {
                 admission.check(&mut packet)
@@ -432,14 +506,26 @@ impl Incoming {
                     dev.rx_stats(message_len);
                     if len != 0 {
                         mergeable = pass_up(packet, gro, &mut unmerged);
+                    } else {
+                        Skb::from(packet).consume();
                     }
                 }
                 Err(why) => {
-                    match why {
-                        Dishonest::Type => debug::neither_v4_nor_v6(device, peer),
-                        Dishonest::Size => debug::incorrect_size(device, peer),
-                        Dishonest::Source => debug::unallowed_source(device, &packet, peer),
-                    }
+                    let cause = match why {
+                        Dishonest::Type => {
+                            debug::neither_v4_nor_v6(device, peer);
+                            Dropped::InnerType
+                        }
+                        Dishonest::Size => {
+                            debug::incorrect_size(device, peer);
+                            Dropped::InnerSize
+                        }
+                        Dishonest::Source => {
+                            debug::unallowed_source(device, &packet, peer);
+                            Dropped::SourceNotAllowed
+                        }
+                    };
+                    device.drop_packet(packet, cause);
                     dev.count(Stat::RxErrors, 1);
                     dev.count(
                         match why {
@@ -453,13 +539,9 @@ impl Incoming {
         }
         peer.singles.passed_up(mergeable);
         peer.count_rx(octets);
-        let events = [
-            Event::AuthenticatedReceived,
-            Event::Traversal,
-            Event::DataReceived,
-        ];
-        let events = if data { &events[..] } else { &events[..2] };
-        Peer::events(peer, events);
+        if !data {
+            Peer::events(peer, &events[..2]);
+        }
     }
 }
 
@@ -649,8 +731,9 @@ impl Job for Incoming {
             return;
         };
         let (packets, refused) = self.keypair.accept_counters(packets);
-        if let Some(counter) = refused {
-            debug::invalid_nonce(&self.peer.device, counter, &self.keypair);
+        for packet in refused {
+            debug::invalid_nonce(&self.peer.device, packet.tag(), &self.keypair);
+            self.peer.device.drop_packet(packet, Dropped::Replay);
         }
         if !packets.is_empty() {
             self.deliver(packets, gro);

@@ -22,6 +22,10 @@ pub(crate) use waiting::{
     Staged, //
 };
 
+use crate::counters::{
+    Count,
+    Dropped, //
+};
 use crate::debug;
 use crate::device::Device;
 use crate::keypair::{
@@ -113,17 +117,18 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
         None => {
             debug::not_ip(device);
             dev.count(Stat::TxErrors, 1);
+            device.drop_packet(skb, Dropped::NotIp);
             return Err(EPROTONOSUPPORT);
         }
     };
     let result = match peer.and_then(|peer| peer.upgrade()) {
         None => {
             debug::no_peer(device, &skb);
-            Err(ENOKEY)
+            Err((ENOKEY, Dropped::NoPeer))
         }
         Some(peer) if !peer.has_endpoint() => {
             debug::no_endpoint(device, &peer);
-            Err(EDESTADDRREQ)
+            Err((EDESTADDRREQ, Dropped::NoEndpoint))
         }
         Some(peer) => Ok(peer),
     };
@@ -136,9 +141,10 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
             send(&peer, skb);
             Ok(())
         }
-        Err(e) => {
+        Err((e, why)) => {
             icmp::host_unreachable(&mut skb);
             dev.count(Stat::TxErrors, 1);
+            device.drop_packet(skb, why);
             Err(e)
         }
     }
@@ -173,8 +179,8 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
         }
         return;
     }
-    let dropped = peer.staged.lock().push(skb);
-    peer.device.count_tx_dropped(dropped);
+    let (why, dropped) = peer.staged.lock().push(skb);
+    peer.device.count_tx_dropped(why, dropped);
     send_staged(peer);
 }
 
@@ -244,13 +250,13 @@ impl Outgoing {
         }
     }
 
-    /// Counts the packet, for which there was no room.
+    /// Drops the packets, for which there was no room.
     fn refused(self) {
-        if let State::Plain(packets) = &self.state {
-            let count = packets
-                .iter()
-                .fold(0, |sum: usize, skb| sum.saturating_add(skb.messages()));
-            self.peer.device.count_tx_dropped(count);
+        if let State::Plain(packets) = self.state {
+            let why = Dropped::TxQueueFull;
+            let count = packets.messages();
+            packets.drop_for(why.reason());
+            self.peer.device.count_tx_dropped(why, count);
         }
     }
 
@@ -269,7 +275,7 @@ impl Outgoing {
             };
             match result {
                 Ok(messages) => sealed.append(messages),
-                Err(_) => self.peer.device.count_tx_dropped(count),
+                Err(e) => self.peer.device.count_tx_dropped(unsealed(e), count),
             }
         }
         sealed
@@ -311,13 +317,17 @@ impl Outgoing {
                 match added {
                     Ok(skb) if model.is_none() => model = Some(skb),
                     Ok(skb) => skb.consume(),
-                    Err(_) => self.peer.device.count_tx_dropped(1),
+                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), 1),
                 }
             }
             if let Some(model) = model {
-                if let Ok(mut skb) = train.finish(&model) {
-                    skb.set_tag(u64::from(plan.ds));
-                    sealed.push_back(skb);
+                let messages = train.count();
+                match train.finish(&model) {
+                    Ok(mut skb) => {
+                        skb.set_tag(u64::from(plan.ds));
+                        sealed.push_back(skb);
+                    }
+                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), messages),
                 }
                 model.consume();
             }
@@ -358,6 +368,9 @@ impl Outgoing {
     /// Seals the packets that `skb` stands for into messages of their own.
     fn seal_packets(&self, skb: Skb, plan: Plan) -> Result<SkbList> {
         let mut messages = SkbList::new();
+        if skb.stride() != 0 {
+            self.peer.device.count(Count::TxSoftwareSegmented, 1);
+        }
         let packets = skb.segment()?;
         let mut counter = self.reserve(packets.len())?;
         for packet in packets {
@@ -392,14 +405,18 @@ impl Outgoing {
         while segments.next_len().is_some() {
             let built = self.seal_train(&mut segments, &mut sealer, message_len, planned);
             // Without memory for a train there may be some for one message.
-            let built = built.or_else(|_| sealer.seal_alone(&mut segments));
+            let built = built.or_else(|_| {
+                self.peer.device.count(Count::TxTrainNoMemory, 1);
+                sealer.seal_alone(&mut segments)
+            });
             match built {
                 Ok(mut skb) => {
                     skb.set_tag(u64::from(plan.ds));
                     messages.push_back(skb);
                 }
-                Err(_) => {
-                    self.peer.device.count_tx_dropped(segments.count());
+                Err(e) => {
+                    let left = segments.count();
+                    self.peer.device.count_tx_dropped(unsealed(e), left);
                     break;
                 }
             }
@@ -430,7 +447,10 @@ impl Outgoing {
                 break;
             }
         }
-        train.finish(segments.packet())
+        let messages = train.count();
+        train.finish(segments.packet()).inspect_err(|e| {
+            self.peer.device.count_tx_dropped(unsealed(*e), messages);
+        })
     }
 
     /// Turns one packet into one message.
@@ -456,6 +476,9 @@ impl Outgoing {
     fn send(&self, messages: SkbList) {
         let peer = &self.peer;
         let Some(mut endpoint) = peer.endpoint() else {
+            let why = Dropped::NoEndpoint;
+            peer.device.dropped(why, messages.messages());
+            messages.drop_for(why.reason());
             return;
         };
         Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
@@ -464,6 +487,7 @@ impl Outgoing {
         let mark = peer.device.mark();
         let before = endpoint;
         let mut data_sent = false;
+        let (mut trains, mut in_trains, mut keepalives) = (0usize, 0usize, 0usize);
         for message in messages {
             let len = message.len();
             let count = message.messages();
@@ -474,15 +498,31 @@ impl Outgoing {
                     .send(message, &mut endpoint, Some(&peer.route), mark, ds);
             if let Err(e) = sent {
                 debug::no_route(&peer.device, &before, e);
+                peer.device.dropped(Dropped::NoRoute, count);
             } else {
                 peer.tx_bytes.add(len as u64, Relaxed);
                 if let Some(dev) = peer.device.dev.get(&guard) {
                     dev.tx_stats(count as u32, len);
                 }
-                data_sent |= len != DATA_OVERHEAD;
+                if count != 1 {
+                    trains = trains.wrapping_add(1);
+                    in_trains = in_trains.wrapping_add(count);
+                }
+                if len != DATA_OVERHEAD {
+                    data_sent = true;
+                } else {
+                    keepalives = keepalives.wrapping_add(1);
+                }
             }
         }
         drop(guard);
+        if trains != 0 {
+            peer.device.count(Count::TxTrains, trains);
+            peer.device.count(Count::TxTrainMessages, in_trains);
+        }
+        if keepalives != 0 {
+            peer.device.count(Count::TxKeepalives, keepalives);
+        }
         if endpoint != before {
             peer.source_failed(&endpoint);
         }
@@ -490,6 +530,15 @@ impl Outgoing {
             Peer::events(peer, &[Event::DataSent]);
         }
         keep_key_fresh(peer);
+    }
+}
+
+/// Why a packet is dropped that could not be sealed.
+fn unsealed(e: Error) -> Dropped {
+    match e {
+        e if e == EKEYEXPIRED => Dropped::TxSpent,
+        e if e == ENOMEM => Dropped::TxNoMemory,
+        _ => Dropped::TxSegment,
     }
 }
 

@@ -13,9 +13,11 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 mod allowed_ips;
+mod counters;
 mod crypto;
 mod debug;
 mod device;
+mod events;
 mod flood;
 mod handshake;
 mod keypair;

@@ -12,11 +12,6 @@ const struct genl_info *net_helper_genl_info_dump(struct netlink_callback *cb)
 	return genl_info_dump(cb);
 }
 
-void *net_helper_netlink_callback_ctx(struct netlink_callback *cb)
-{
-	return cb->ctx;
-}
-
 void *net_helper_genl_dump_put(struct sk_buff *skb, struct netlink_callback *cb,
 			       const struct genl_family *family, u8 cmd)
 {

@@ -11,11 +11,6 @@ void *net_helper_netdev_priv(struct net_device *dev)
 	return netdev_priv(dev);
 }
 
-unsigned int net_helper_netdev_mtu(const struct net_device *dev)
-{
-	return READ_ONCE(dev->mtu);
-}
-
 struct net *net_helper_dev_net(const struct net_device *dev)
 {
 	return dev_net(dev);
@@ -30,25 +25,6 @@ void net_helper_dev_sw_netstats_tx_add(struct net_device *dev, unsigned int pack
 void net_helper_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
 {
 	dev_sw_netstats_rx_add(dev, len);
-}
-
-/* A counter of those that the stack adds to the per-CPU ones. */
-#define DEV_STAT_HELPER(name)							\
-	atomic_long_t *net_helper_dev_stat_##name(struct net_device *dev)	\
-	{									\
-		return &dev->stats.__##name;					\
-	}
-
-DEV_STAT_HELPER(tx_errors)
-DEV_STAT_HELPER(tx_dropped)
-DEV_STAT_HELPER(rx_errors)
-DEV_STAT_HELPER(rx_dropped)
-DEV_STAT_HELPER(rx_frame_errors)
-DEV_STAT_HELPER(rx_length_errors)
-
-void net_helper_atomic_long_add(long i, atomic_long_t *v)
-{
-	atomic_long_add(i, v);
 }
 
 struct in_device *net_helper_in_dev_get_rtnl(const struct net_device *dev)
@@ -86,19 +62,9 @@ void net_helper_netdev_set_lltx(struct net_device *dev)
 	dev->lltx = true;
 }
 
-void net_helper_netdev_set_header_ops(struct net_device *dev)
-{
-	dev->header_ops = &ip_tunnel_header_ops;
-}
-
 void net_helper_netif_keep_dst(struct net_device *dev)
 {
 	netif_keep_dst(dev);
-}
-
-void net_helper_set_netdev_devtype(struct net_device *dev, const struct device_type *type)
-{
-	SET_NETDEV_DEVTYPE(dev, type);
 }
 
 netdev_features_t net_helper_tunnel_features(void)

@@ -4,6 +4,10 @@
 //!
 //! C header: [`include/net/genetlink.h`](srctree/include/net/genetlink.h)
 
+mod multicast;
+
+pub(crate) use multicast::Multicast;
+
 use core::marker::{
     PhantomData,
     PhantomPinned, //
@@ -65,8 +69,13 @@ pub(crate) trait Family: Sized + 'static {
     const GET: Command;
     /// The command that sets. It takes its own secrets out of the requests: see [`Command::with_secrets`].
     const SET: Command;
+    /// Name of the group of those who are told what happens.
+    const GROUP: &'static CStr;
     /// What is remembered from one part of a dump to the next.
     type Dump: Send;
+
+    /// The group, which is this family's alone.
+    fn listeners() -> &'static Multicast;
 
     /// Begins a dump.
     fn start(request: &Request<'_>) -> Result<Self::Dump>;
@@ -296,6 +305,7 @@ impl Message<'_> {
 struct Inner {
     family: Opaque<bindings::genl_family>,
     ops: [bindings::genl_split_ops; 2],
+    group: bindings::genl_multicast_group,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -353,6 +363,7 @@ impl<F: Family> GenlRegistration<F> {
                 } else {
                     [set, get]
                 },
+                group: Multicast::describe(F::GROUP),
                 _pin: PhantomPinned,
             }),
             GFP_KERNEL,
@@ -367,9 +378,12 @@ impl<F: Family> GenlRegistration<F> {
             (*family).version = F::VERSION;
             (*family).split_ops = inner.ops.as_ptr();
             (*family).n_split_ops = 2;
+            (*family).mcgrps = &inner.group;
+            (*family).n_mcgrps = 1;
             (*family).module = module.as_ptr().cast();
             (*family).set_netnsok(1);
             kernel::error::to_result(bindings::genl_register_family(family))?;
+            F::listeners().open(family);
         }
         Ok(Self {
             inner,
@@ -418,7 +432,7 @@ impl<F: Family> GenlRegistration<F> {
     /// `cb` is a dump of this family.
     unsafe fn state(cb: *mut bindings::netlink_callback) -> *mut *mut F::Dump {
         // SAFETY: The context is big enough for a pointer.
-        unsafe { bindings::netlink_callback_ctx(cb) }.cast()
+        unsafe { (&raw mut (*cb).__bindgen_anon_1.ctx).cast() }
     }
 
     unsafe extern "C" fn dump(
@@ -462,6 +476,7 @@ impl<F: Family> GenlRegistration<F> {
 
 impl<F: Family> Drop for GenlRegistration<F> {
     fn drop(&mut self) {
+        F::listeners().close();
         // SAFETY: Registered in `new`.
         unsafe { bindings::genl_unregister_family(self.inner.family.get()) };
     }

@@ -30,6 +30,7 @@ pub(crate) mod rcu;
 pub(crate) mod rtnl;
 mod rtnl_lock;
 pub(crate) mod skb;
+pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod udp;
 pub(crate) mod vector;

@@ -11,6 +11,10 @@ use core::fmt::{
 };
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Arc;
 use kernel::types::Opaque;
 
@@ -72,12 +76,17 @@ impl NetDevice {
 
     /// The present name, for messages: a change at the same moment may show.
     pub(crate) fn display_name(&self) -> impl fmt::Display {
+        DisplayName(self.present_name())
+    }
+
+    /// The present name, filled up with null octets; a change at the same moment may show.
+    pub(crate) fn present_name(&self) -> [u8; 16] {
         // SAFETY: The device lives. The octets change in one piece or by and by, and are just shown.
-        DisplayName(unsafe {
+        unsafe {
             (&raw const (*self.as_ptr()).name)
                 .cast::<[u8; 16]>()
                 .read_volatile()
-        })
+        }
     }
 
     /// The number by which user space knows the device.
@@ -89,7 +98,7 @@ impl NetDevice {
     /// The longest packet, in octets.
     pub(crate) fn mtu(&self) -> u32 {
         // SAFETY: The device lives.
-        unsafe { bindings::netdev_mtu(self.as_ptr()) }
+        unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
     }
 
     /// Counts sent packets. Bottom halves off.
@@ -106,18 +115,18 @@ impl NetDevice {
 
     /// Adds to a counter. Any context.
     pub(crate) fn count(&self, stat: Stat, packets: usize) {
-        let dev = self.as_ptr();
-        // SAFETY: The device lives, and the counters are atomic.
+        // SAFETY: The device lives, and these counters are always changed atomically.
         unsafe {
+            let stats = &raw mut (*self.as_ptr()).stats;
             let counter = match stat {
-                Stat::TxErrors => bindings::dev_stat_tx_errors(dev),
-                Stat::TxDropped => bindings::dev_stat_tx_dropped(dev),
-                Stat::RxErrors => bindings::dev_stat_rx_errors(dev),
-                Stat::RxDropped => bindings::dev_stat_rx_dropped(dev),
-                Stat::RxFrameErrors => bindings::dev_stat_rx_frame_errors(dev),
-                Stat::RxLengthErrors => bindings::dev_stat_rx_length_errors(dev),
+                Stat::RxErrors => (&raw mut (*stats).__bindgen_anon_5).cast(),
+                Stat::TxErrors => (&raw mut (*stats).__bindgen_anon_6).cast(),
+                Stat::RxDropped => (&raw mut (*stats).__bindgen_anon_7).cast(),
+                Stat::TxDropped => (&raw mut (*stats).__bindgen_anon_8).cast(),
+                Stat::RxLengthErrors => (&raw mut (*stats).__bindgen_anon_11).cast(),
+                Stat::RxFrameErrors => (&raw mut (*stats).__bindgen_anon_14).cast(),
             };
-            bindings::atomic_long_add(packets as _, counter);
+            Atomic::<isize>::from_ptr(counter).add(packets as isize, Relaxed);
         }
     }
 

@@ -78,20 +78,23 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// Allocates an object and initialises it in place. May sleep.
     pub(crate) fn pin_init(init: impl PinInit<T, Error>) -> Result<Self> {
-        const {
-            assert!(core::mem::align_of::<Inner<T>>() <= 8);
-        }
-        // SAFETY: No requirements.
-        let space = unsafe { bindings::kmalloc_kernel(core::mem::size_of::<Inner<T>>()) };
-        let space = NonNull::new(space.cast::<MaybeUninit<Inner<T>>>()).ok_or(ENOMEM)?;
-        // SAFETY: The memory is ours, as long as the object, and aligned to eight octets at least; it may be
-        // given back by `kfree`, as the box does.
-        let space = unsafe { KBox::from_raw(space.as_ptr()) };
-        let inner = space.write_pin_init(try_pin_init!(Inner {
+        let init = try_pin_init!(Inner {
             refs: Refcount::new(1),
             head: UnsafeCell::new(bindings::callback_head::default()),
             value <- init,
-        }? Error))?;
+        }? Error);
+        let inner = if core::mem::align_of::<Inner<T>>() > 8 {
+            KBox::pin_init(init, GFP_KERNEL)?
+        } else {
+            // The box would take the longer way through `krealloc`.
+            // SAFETY: No requirements.
+            let space = unsafe { bindings::kmalloc_kernel(core::mem::size_of::<Inner<T>>()) };
+            let space = NonNull::new(space.cast::<MaybeUninit<Inner<T>>>()).ok_or(ENOMEM)?;
+            // SAFETY: The memory is ours, as long as the object, and aligned to eight octets at least; it may
+            // be given back by `kfree`, as the box does.
+            let space = unsafe { KBox::from_raw(space.as_ptr()) };
+            space.write_pin_init(init)?
+        };
         LIVE.fetch_add(1, Relaxed);
         // SAFETY: The object stays where it is until it is dropped there.
         let ptr = KBox::into_raw(unsafe { Pin::into_inner_unchecked(inner) });
@@ -347,7 +350,7 @@ impl<T: Send + Sync + 'static> Drop for Slot<T> {
 pub(super) struct RawSlot<T>(Atomic<*mut T>);
 
 impl<T> RawSlot<T> {
-    pub(super) fn new(ptr: *mut T) -> Self {
+    pub(super) const fn new(ptr: *mut T) -> Self {
         Self(Atomic::new(ptr))
     }
 

@@ -9,6 +9,8 @@
 //!
 //! C header: [`include/net/rtnetlink.h`](srctree/include/net/rtnetlink.h)
 
+mod ethtool;
+
 use core::any::TypeId;
 use core::marker::PhantomPinned;
 
@@ -57,6 +59,9 @@ pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
     /// See [`LinkDriver::MTU`].
     const MAX_MTU: u32;
 
+    /// Names of the driver's own statistics, as `ethtool -S` shows them; each has less than 32 octets.
+    const STATISTICS: &'static [&'static str];
+
     /// What all devices of the driver share.
     type Context: Clone + Send + Sync + 'static;
 
@@ -82,6 +87,9 @@ pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
     ///
     /// The packet is gone in any case. The error goes to a local sender.
     fn xmit(this: &Shared<Self>, dev: &NetDevice, skb: Skb) -> Result;
+
+    /// The present values of the statistics, in the order of [`LinkDriver::STATISTICS`].
+    fn statistics(this: &Shared<Self>, to: &mut [u64]);
 
     /// The namespace where the device was created ends; the device lives on elsewhere. May sleep.
     fn home_exit(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl);
@@ -156,6 +164,8 @@ impl<T: LinkDriver> Adapter<T> {
         ..unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
     };
 
+    const ETHTOOL_OPS: bindings::ethtool_ops = ethtool::ops::<T>();
+
     const DEVICE_TYPE: bindings::device_type = bindings::device_type {
         name: T::KIND.as_ptr().cast(),
         // SAFETY: All others are optional pointers.
@@ -189,6 +199,7 @@ impl<T: LinkDriver> Adapter<T> {
         unsafe {
             let features = bindings::tunnel_features();
             (*dev).netdev_ops = &Self::OPS;
+            (*dev).ethtool_ops = &Self::ETHTOOL_OPS;
             (*dev).hard_header_len = 0;
             (*dev).addr_len = 0;
             (*dev).needed_headroom = T::HEADROOM;
@@ -205,8 +216,8 @@ impl<T: LinkDriver> Adapter<T> {
             bindings::netdev_set_noqueue(dev);
             bindings::netdev_set_lltx(dev);
             bindings::netdev_set_pcpu_tstats(dev);
-            bindings::netdev_set_header_ops(dev);
-            bindings::set_netdev_devtype(dev, &Self::DEVICE_TYPE);
+            (*dev).header_ops = &raw const bindings::ip_tunnel_header_ops;
+            (*dev).dev.type_ = &Self::DEVICE_TYPE;
             // The route of a packet tells the path's MTU, and where an ICMP error goes.
             bindings::netif_keep_dst(dev);
             bindings::netif_set_tso_max_size(dev, bindings::GSO_MAX_SIZE);

@@ -19,12 +19,14 @@ use super::bindings;
 
 mod linear;
 mod list;
+mod reason;
 
 pub(crate) use linear::LinearSkb;
 pub(crate) use list::{
     LinearList,
     SkbList, //
 };
+pub(crate) use reason::DropReason;
 
 /// Room for the headers that a tunnel puts in front of its payload: UDP, IPv6 and the link layer's.
 pub(crate) const TUNNEL_HEADROOM: usize = 8 + 40 + 128;
@@ -305,6 +307,14 @@ impl Skb {
         unsafe { bindings::napi_consume_skb(self.into_raw(), 1) };
     }
 
+    /// Frees the packet as one that is dropped. Any context.
+    pub(crate) fn drop_for(self, reason: DropReason) {
+        // SAFETY: Ownership goes to the function.
+        unsafe {
+            bindings::sk_skb_reason_drop(ptr::null_mut(), self.into_raw(), reason.as_raw());
+        }
+    }
+
     /// The packet, or a copy of its `sk_buff` if somebody else has a reference to that.
     fn unshare(self) -> Result<Self> {
         // SAFETY: Ownership goes through the function: it returns the packet, a copy, or nothing.
@@ -331,10 +341,13 @@ impl Skb {
         }
         // SAFETY: As above. The packet stays ours; the segments are new.
         let segments = unsafe { bindings::__skb_gso_segment(skb.as_ptr(), 0, true) };
-        let segments = kernel::error::from_err_ptr(segments)?;
-        if segments.is_null() {
-            return Err(EINVAL);
-        }
+        let segments = match kernel::error::from_err_ptr(segments) {
+            Ok(segments) if !segments.is_null() => segments,
+            other => {
+                skb.drop_for(DropReason::GSO);
+                return Err(other.err().unwrap_or(EINVAL));
+            }
+        };
         skb.consume();
         // SAFETY: The segments are linked by `next` and owned by nobody else.
         Ok(unsafe { SkbList::from_chain(segments) })
@@ -389,7 +402,19 @@ impl Skb {
     /// `ENOMEM`; the packet is gone.
     pub(crate) fn into_linear(self, headroom: usize, tailroom: usize) -> Result<LinearSkb> {
         let skb = self.unshare()?;
-        let raw = skb.as_ptr();
+        match skb.make_linear(headroom, tailroom) {
+            // INVARIANT: Neither cloned nor shared, and in one piece.
+            Ok(()) => Ok(LinearSkb(skb)),
+            Err(e) => {
+                skb.drop_for(DropReason::NO_MEMORY);
+                Err(e)
+            }
+        }
+    }
+
+    /// Makes the packet, whose `sk_buff` nobody else uses, linear and private, with room around the data.
+    fn make_linear(&self, headroom: usize, tailroom: usize) -> Result {
+        let raw = self.as_ptr();
         // SAFETY: The packet is owned and not shared.
         unsafe {
             let missing_head = headroom.saturating_sub(bindings::skb_headroom(raw) as usize);
@@ -412,8 +437,7 @@ impl Skb {
                 return Err(ENOMEM);
             }
         }
-        // INVARIANT: Neither cloned nor shared, and in one piece.
-        Ok(LinearSkb(skb))
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ use super::pool::{
     PAGE_LEN, //
 };
 use super::skb::{
+    DropReason,
     LinearSkb,
     Skb,
     SkbList, //
@@ -132,6 +133,11 @@ impl<'a> Train<'a> {
         *end = end.saturating_add(len);
         self.count = self.count.saturating_add(1);
         Ok(result)
+    }
+
+    /// How many messages it has.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// Makes a buffer, whose messages reach to `end`, part of the packet.
@@ -284,10 +290,13 @@ impl Skb {
             bindings::skb_push_to_mac(self.as_ptr());
             bindings::__skb_gso_segment(self.as_ptr(), bindings::KEEP_CHECKSUMS, false)
         };
-        let segments = kernel::error::from_err_ptr(segments)?;
-        if segments.is_null() {
-            return Err(EINVAL);
-        }
+        let segments = match kernel::error::from_err_ptr(segments) {
+            Ok(segments) if !segments.is_null() => segments,
+            other => {
+                self.drop_for(DropReason::GSO);
+                return Err(other.err().unwrap_or(EINVAL));
+            }
+        };
         self.consume();
         // SAFETY: The segments are linked by `next` and owned by nobody else.
         let mut list = unsafe { SkbList::from_chain(segments) };

@@ -38,6 +38,7 @@ use super::rcu::{
     Shared, //
 };
 use super::skb::{
+    DropReason,
     LinearSkb,
     Skb,
     TUNNEL_HEADROOM, //
@@ -315,6 +316,7 @@ impl<R: Receiver> Sockets<R> {
     ) -> Result {
         let sk = self.v4.load();
         if sk.is_null() {
+            skb.drop_for(DropReason::DEV_READY);
             return Err(ENONET);
         }
         let (source, ifindex) = match to.source {
@@ -371,7 +373,13 @@ impl<R: Receiver> Sockets<R> {
                     }
                     found = lookup4(net, &mut flow, sk);
                 }
-                route = found?;
+                route = match found {
+                    Ok(route) => route,
+                    Err(e) => {
+                        skb.drop_for(DropReason::NO_ROUTE);
+                        return Err(e);
+                    }
+                };
                 if let Some(cache) = &cache {
                     cache.set4(route, flow.saddr);
                 }
@@ -411,6 +419,7 @@ impl<R: Receiver> Sockets<R> {
     ) -> Result {
         let sk = self.v6.load();
         if sk.is_null() {
+            skb.drop_for(DropReason::DEV_READY);
             return Err(ENONET);
         }
         let source = match to.source {
@@ -444,12 +453,19 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 }
-                route = kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
+                let found = kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
                     net,
                     sk,
                     &mut flow,
                     ptr::null(),
-                ))?;
+                ));
+                route = match found {
+                    Ok(route) => route,
+                    Err(e) => {
+                        skb.drop_for(DropReason::NO_ROUTE);
+                        return Err(e);
+                    }
+                };
                 if let Some(cache) = &cache {
                     cache.set6(route, &flow.saddr);
                 }
@@ -514,6 +530,7 @@ unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
         }
         count(bindings::UDP_MIB_CSUMERRORS);
         count(bindings::UDP_MIB_INERRORS);
+        skb.drop_for(DropReason::UDP_CSUM);
     }
     None
 }

@@ -93,15 +93,10 @@ fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
         peer.handshake.lock().remote.preshared(),
     )?;
     let status = peer.status();
-    let (seconds, nanoseconds) = status.last_handshake;
-    let mut timespec = [0; 16];
-    if let Some((s, ns)) = timespec.split_first_chunk_mut::<8>() {
-        *s = seconds.to_ne_bytes();
-        if let Some(ns) = ns.first_chunk_mut::<8>() {
-            *ns = u64::from(nanoseconds).to_ne_bytes();
-        }
-    }
-    m.put_bytes(peer_attr::LAST_HANDSHAKE_TIME, &timespec)?;
+    m.put_bytes(
+        peer_attr::LAST_HANDSHAKE_TIME,
+        &timespec(status.last_handshake),
+    )?;
     m.put_u16(
         peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
         status.persistent_keepalive,
@@ -114,6 +109,18 @@ fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
         m.put_bytes(peer_attr::ENDPOINT, sockaddr.get(..len).unwrap_or_default())?;
     }
     Ok(())
+}
+
+/// Seconds and nanoseconds as a `struct __kernel_timespec`.
+pub(super) fn timespec((seconds, nanoseconds): (u64, u32)) -> [u8; 16] {
+    let mut timespec = [0; 16];
+    if let Some((s, ns)) = timespec.split_first_chunk_mut::<8>() {
+        *s = seconds.to_ne_bytes();
+        if let Some(ns) = ns.first_chunk_mut::<8>() {
+            *ns = u64::from(nanoseconds).to_ne_bytes();
+        }
+    }
+    timespec
 }
 
 fn put_prefix(m: &mut Message<'_>, prefix: &Prefix) -> Result {

@@ -12,6 +12,7 @@ use kernel::sync::atomic::{
 };
 
 use super::Outgoing;
+use crate::counters::Dropped;
 use crate::net::pipeline::Lane;
 use crate::net::skb::{
     Skb,
@@ -37,17 +38,22 @@ impl Staged {
         }
     }
 
-    /// Adds a packet at the end and returns how many old ones had to go for it.
-    pub(super) fn push(&mut self, skb: Skb) -> usize {
+    /// Adds a packet at the end. Returns how many packets had to go for it, or with it, and why.
+    pub(super) fn push(&mut self, skb: Skb) -> (Dropped, usize) {
         if self.closed {
-            return 1;
+            skb.drop_for(Dropped::Closed.reason());
+            return (Dropped::Closed, 1);
         }
         let mut dropped = 0usize;
-        while self.packets.len() >= MAX_STAGED && self.packets.pop_front().is_some() {
+        while self.packets.len() >= MAX_STAGED {
+            let Some(oldest) = self.packets.pop_front() else {
+                break;
+            };
+            oldest.drop_for(Dropped::StagedFull.reason());
             dropped = dropped.saturating_add(1);
         }
         self.packets.push_back(skb);
-        dropped
+        (Dropped::StagedFull, dropped)
     }
 
     /// Takes all packets.

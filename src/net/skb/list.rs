@@ -11,6 +11,7 @@ use core::ptr::{
 };
 
 use super::{
+    DropReason,
     LinearSkb,
     Skb, //
 };
@@ -125,6 +126,19 @@ impl SkbList {
     pub(crate) fn truesize(&self) -> usize {
         self.iter()
             .fold(0, |sum, skb| sum.saturating_add(skb.truesize()))
+    }
+
+    /// How many messages the packets are, as trains or alone.
+    pub(crate) fn messages(&self) -> usize {
+        self.iter()
+            .fold(0, |sum, skb| sum.saturating_add(skb.messages()))
+    }
+
+    /// Frees the packets as ones that are dropped. Any context.
+    pub(crate) fn drop_for(self, reason: DropReason) {
+        for skb in self {
+            skb.drop_for(reason);
+        }
     }
 
     /// Takes the first packet.

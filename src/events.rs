@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens to peers, for those who want to know: `ethtool -S`, tracepoints, and listeners on netlink.
+
+#![forbid(unsafe_code)]
+
+use crate::counters::{
+    Count,
+    Dropped, //
+};
+use crate::device::Device;
+use crate::net::endpoint::{
+    Endpoint,
+    SOCKADDR_IN6_LEN, //
+};
+use crate::net::rcu;
+use crate::net::trace::{
+    self,
+    PacketsRecord,
+    PeerRecord, //
+};
+use crate::netlink::events::{
+    self,
+    Event, //
+};
+use crate::peer::Peer;
+use crate::protocol::time::Duration;
+use crate::protocol::PublicKey;
+
+/// An endpoint that goes back and forth is announced this often: the last change always is.
+pub(crate) const MOVES_APART: Duration = Duration::from_millis(100);
+/// Strangers are announced this often by each device.
+pub(crate) const STRANGERS_APART: Duration = Duration::from_millis(100);
+
+/// What a tracepoint shows of a peer.
+fn record(peer: &Peer, value: u64) -> PeerRecord<'_> {
+    let endpoint = match peer.endpoint() {
+        Some(endpoint) => endpoint.remote.to_sockaddr().0,
+        None => [0; SOCKADDR_IN6_LEN],
+    };
+    PeerRecord {
+        dev: name(&peer.device),
+        peer: peer.id,
+        key: &peer.public_key,
+        endpoint,
+        value,
+    }
+}
+
+fn name(device: &Device) -> [u8; 16] {
+    let guard = rcu::read_lock();
+    device
+        .dev
+        .get(&guard)
+        .map_or([0; 16], |dev| dev.present_name())
+}
+
+/// Packets are dropped. Any context.
+pub(crate) fn dropped(device: &Device, why: Dropped, packets: usize) {
+    let record = || {
+        let mut reason = [0; 32];
+        let text = why.name().bytes().take(reason.len().saturating_sub(1));
+        reason
+            .iter_mut()
+            .zip(text)
+            .for_each(|(to, from)| *to = from);
+        PacketsRecord {
+            dev: name(device),
+            reason,
+            packets: packets as u64,
+        }
+    };
+    if why.is_handshake() {
+        trace::handshake_refused(record);
+    } else {
+        trace::drop(record);
+    }
+}
+
+/// There is a new keypair. Any context.
+pub(crate) fn keypair_created(peer: &Peer, id: u64) {
+    trace::keypair_created(|| record(peer, id));
+}
+
+/// A keypair is gone. Any context.
+pub(crate) fn keypair_destroyed(peer: &Peer, id: u64) {
+    trace::keypair_destroyed(|| record(peer, id));
+}
+
+/// Handshake messages.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Initiation = 1,
+    Response = 2,
+    Cookie = 3,
+}
+
+/// A handshake message was sent to a peer.
+pub(crate) fn handshake_sent(peer: &Peer, kind: Kind) {
+    let what = match kind {
+        Kind::Initiation => Count::TxInitiations,
+        Kind::Response => Count::TxResponses,
+        Kind::Cookie => Count::TxCookies,
+    };
+    peer.device.count(what, 1);
+    trace::handshake_sent(|| record(peer, kind as u64));
+}
+
+/// A handshake message of a peer was accepted.
+pub(crate) fn handshake_accepted(peer: &Peer, kind: Kind) {
+    let what = match kind {
+        Kind::Initiation => Count::RxInitiations,
+        Kind::Response => Count::RxResponses,
+        Kind::Cookie => Count::RxCookies,
+    };
+    peer.device.count(what, 1);
+    trace::handshake_accepted(|| record(peer, kind as u64));
+}
+
+/// A session stands on both sides.
+pub(crate) fn handshake_completed(peer: &Peer) {
+    peer.device.count(Count::Completed, 1);
+    trace::handshake_completed(|| record(peer, 0));
+    events::about_peer(Event::HandshakeCompleted, peer);
+}
+
+/// Nobody has answered yet.
+pub(crate) fn handshake_retried(peer: &Peer, attempt: u32) {
+    peer.device.count(Count::Retried, 1);
+    trace::handshake_retried(|| record(peer, attempt.into()));
+}
+
+/// Nobody answered.
+pub(crate) fn handshake_gave_up(peer: &Peer, attempts: u32) {
+    peer.device.count(Count::GaveUp, 1);
+    trace::handshake_gave_up(|| record(peer, attempts.into()));
+    events::about_peer(Event::HandshakeGaveUp, peer);
+}
+
+/// A session came to its end, and none followed.
+pub(crate) fn session_expired(peer: &Peer) {
+    peer.device.count(Count::Expired, 1);
+    trace::session_expired(|| record(peer, 0));
+    events::about_peer(Event::SessionExpired, peer);
+}
+
+/// A message of the peer came from another address than before.
+pub(crate) fn endpoint_changed(peer: &Peer) {
+    peer.device.count(Count::Roamed, 1);
+    trace::endpoint_changed(|| record(peer, 0));
+}
+
+/// Time to tell where the peer is.
+pub(crate) fn announce_endpoint(peer: &Peer) {
+    events::about_peer(Event::EndpointChanged, peer);
+}
+
+/// Somebody who is no peer began a handshake. Returns why his message is dropped.
+pub(crate) fn unknown_peer(device: &Device, public_key: &PublicKey, from: Endpoint) -> Dropped {
+    if device.may_announce_stranger() {
+        events::about_stranger(device, public_key, from);
+    }
+    Dropped::UnknownPeer
+}

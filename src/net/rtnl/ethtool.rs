@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A driver's own statistics, which `ethtool -S` shows.
+//!
+//! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
+
+use kernel::prelude::*;
+
+use super::{
+    Adapter,
+    LinkDriver, //
+};
+use crate::net::bindings;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
+
+/// Octets of a name, the null behind it included.
+const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
+
+/// The operations of `T`'s devices.
+pub(super) const fn ops<T: LinkDriver>() -> bindings::ethtool_ops {
+    bindings::ethtool_ops {
+        get_sset_count: Some(count::<T>),
+        get_strings: Some(names::<T>),
+        get_ethtool_stats: Some(values::<T>),
+        // SAFETY: All callbacks are optional, and no flag is set.
+        ..unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
+    }
+}
+
+unsafe extern "C" fn count<T: LinkDriver>(
+    _dev: *mut bindings::net_device,
+    set: core::ffi::c_int,
+) -> core::ffi::c_int {
+    if set == bindings::ethtool_stringset_ETH_SS_STATS as i32 {
+        T::STATISTICS.len() as i32
+    } else {
+        EOPNOTSUPP.to_errno()
+    }
+}
+
+unsafe extern "C" fn names<T: LinkDriver>(_dev: *mut bindings::net_device, set: u32, to: *mut u8) {
+    if set != bindings::ethtool_stringset_ETH_SS_STATS {
+        return;
+    }
+    // SAFETY: The core gives room, zeroed, for as many names as `count` said.
+    let to = unsafe {
+        core::slice::from_raw_parts_mut(to.cast::<[u8; NAME_LEN]>(), T::STATISTICS.len())
+    };
+    for (to, name) in to.iter_mut().zip(T::STATISTICS) {
+        for (to, octet) in to.iter_mut().zip(name.bytes().take(NAME_LEN - 1)) {
+            *to = octet;
+        }
+    }
+}
+
+unsafe extern "C" fn values<T: LinkDriver>(
+    dev: *mut bindings::net_device,
+    _stats: *mut bindings::ethtool_stats,
+    to: *mut u64,
+) {
+    // SAFETY: The core calls with RTNL held, for devices that are registered, and gives room, zeroed, for as
+    // many values as `count` said.
+    let (owner, to) = unsafe {
+        (
+            Adapter::<T>::owner(dev),
+            core::slice::from_raw_parts_mut(to, T::STATISTICS.len()),
+        )
+    };
+    if let Some(owner) = owner {
+        T::statistics(owner, to);
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's tracepoints, which `src/helpers/trace.h` declares.
+//!
+//! A tracepoint that nobody has switched on is one `nop` where it stands: what is to be traced is made by a
+//! closure that runs only when somebody has.
+//!
+//! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
+
+use super::bindings;
+
+/// What happens to a peer.
+pub(crate) struct PeerRecord<'a> {
+    /// Name of the interface.
+    pub(crate) dev: [u8; 16],
+    /// Number of the peer, as in debug messages.
+    pub(crate) peer: u64,
+    /// The peer's name.
+    pub(crate) key: &'a [u8; 32],
+    /// The peer's address as a `struct sockaddr`; zeros for none.
+    pub(crate) endpoint: [u8; 28],
+    /// What the event is about.
+    pub(crate) value: u64,
+}
+
+/// Packets that are dropped.
+pub(crate) struct PacketsRecord {
+    /// Name of the interface.
+    pub(crate) dev: [u8; 16],
+    /// Why; filled up with null octets, of which there is one at least.
+    pub(crate) reason: [u8; 32],
+    /// How many.
+    pub(crate) packets: u64,
+}
+
+/// Declares tracepoints as functions.
+macro_rules! tracepoints {
+    ($($(#[$doc:meta])* fn $name:ident($record:ty);)*) => { $(
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name<'a>(record: impl FnOnce() -> $record) {
+            #[cfg(CONFIG_TRACEPOINTS)]
+            kernel::macros::paste! {
+                // Nobody looks at it but through its key.
+                #[allow(improper_ctypes)]
+                extern "C" {
+                    static [<__tracepoint_wg_ $name>]: kernel::bindings::tracepoint;
+                }
+                // SAFETY: The key is that of a tracepoint, which C defines.
+                let wanted = unsafe {
+                    kernel::jump_label::static_branch_unlikely!(
+                        [<__tracepoint_wg_ $name>],
+                        kernel::bindings::tracepoint,
+                        key
+                    )
+                };
+                if wanted {
+                    <$record>::trace(record(), bindings::[<rust_do_trace_wg_ $name>]);
+                }
+            }
+            #[cfg(not(CONFIG_TRACEPOINTS))]
+            let _ = record;
+        }
+    )* };
+}
+
+tracepoints! {
+    /// A handshake message was sent; the value is its type.
+    fn handshake_sent(PeerRecord<'a>);
+    /// A handshake message was received and accepted; the value is its type.
+    fn handshake_accepted(PeerRecord<'a>);
+    /// A session stands on both sides.
+    fn handshake_completed(PeerRecord<'a>);
+    /// An initiation is repeated; the value is the number of the attempt.
+    fn handshake_retried(PeerRecord<'a>);
+    /// Nobody answered; the value is the number of attempts.
+    fn handshake_gave_up(PeerRecord<'a>);
+    /// A session came to its end, and none followed.
+    fn session_expired(PeerRecord<'a>);
+    /// There is a new keypair; the value is its number.
+    fn keypair_created(PeerRecord<'a>);
+    /// A keypair is gone; the value is its number.
+    fn keypair_destroyed(PeerRecord<'a>);
+    /// The peer is at another address than before.
+    fn endpoint_changed(PeerRecord<'a>);
+    /// A handshake message is not accepted.
+    fn handshake_refused(PacketsRecord);
+    /// Packets are dropped.
+    fn drop(PacketsRecord);
+}
+
+#[cfg(CONFIG_TRACEPOINTS)]
+impl PeerRecord<'_> {
+    #[cold]
+    fn trace(self, point: unsafe extern "C" fn(*const u8, u64, *const u8, *const u8, u64)) {
+        // SAFETY: The tracepoint reads 16, 32 and 28 octets.
+        unsafe {
+            point(
+                self.dev.as_ptr(),
+                self.peer,
+                self.key.as_ptr(),
+                self.endpoint.as_ptr(),
+                self.value,
+            );
+        }
+    }
+}
+
+#[cfg(CONFIG_TRACEPOINTS)]
+impl PacketsRecord {
+    #[cold]
+    fn trace(self, point: unsafe extern "C" fn(*const u8, *const u8, u64)) {
+        // SAFETY: The tracepoint reads 16 and 32 octets.
+        unsafe { point(self.dev.as_ptr(), self.reason.as_ptr(), self.packets) };
+    }
+}

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Called by counters.sh and others, in a's namespace: records the messages that a sends over veth0, and plays
+such messages to b, as they were or changed.
+
+usage: counters.py record FILE             writes each UDP payload to port 2000 as a line of hexadecimal
+       counters.py play FILE TYPE [flip]   sends the first message of that type (1 to 4) again
+       counters.py stray                   sends what is no WireGuard message, or is for nobody"""
+
+import socket
+import sys
+
+TO = ("10.0.0.2", 2000)
+
+
+def send(*payloads):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for payload in payloads:
+            s.sendto(payload, TO)
+
+
+def record(path):
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as s, open(path, "w") as out:
+        s.bind(("veth0", 3))
+        print("recording", flush=True)
+        while True:
+            packet = s.recv(65536)
+            # IPv4 without options, UDP to port 2000.
+            if packet[0] == 0x45 and packet[9] == 17 and packet[22:24] == (2000).to_bytes(2, "big"):
+                print(packet[28:].hex(), file=out, flush=True)
+
+
+def play(path, kind, flip=None):
+    with open(path) as lines:
+        messages = [bytes.fromhex(line) for line in lines]
+    message = next(m for m in messages if m[0] == int(kind))
+    if flip:
+        message = message[:-1] + bytes([message[-1] ^ 1])
+    send(message)
+
+
+def stray():
+    send(b"hello", bytes(200))                                  # no message at all
+    send(b"\x04\0\0\0" + bytes(28))                             # transport data for nobody
+    send(b"\x01\0\0\0" + bytes(144))                            # an initiation without a mac
+    send(b"\x02\0\0\0" + bytes(88))                             # a response without a mac
+    send(b"\x03\0\0\0" + bytes(60))                             # a cookie for nobody
+
+
+{"record": record, "play": play, "stray": stray}[sys.argv[1]](*sys.argv[2:])

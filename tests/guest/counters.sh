@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# guest: --icount
+# time: 600
+# What `ethtool -S` counts, and that no packet goes without a counter: each cause is brought about, and its
+# counter, no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 38
+
+# usage: counter NAMESPACE NAME
+counter() {
+	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
+}
+# All counters that say that something was dropped or refused. usage: losses NAMESPACE
+losses() {
+	ip netns exec "$1" ethtool -S wg0 | sed -nE 's/^ +([rt]x_(drop|refused)_.*): ([0-9]+)$/\1 \3/p'
+}
+# Which of them went up by how much since the last call, as "name+n ...". usage: lost NAMESPACE
+lost() {
+	losses "$1" >"/tmp/now.$1"
+	[ -e "/tmp/before.$1" ] || sed 's/ .*/ 0/' "/tmp/now.$1" >"/tmp/before.$1"
+	paste -d ' ' "/tmp/before.$1" "/tmp/now.$1" | awk '$4 != $2 { printf "%s%s+%d", n++ ? " " : "", $1, $4 - $2 }'
+	mv "/tmp/now.$1" "/tmp/before.$1"
+}
+record() {
+	rm -f /tmp/recording
+	ip netns exec a python3 counters.py record "$1" >/tmp/recording &
+	recorder=$!
+	wait_for 60 grep -q recording /tmp/recording
+}
+recorded() {
+	wait_for 60 test -s "$1"
+	sleep 0.5
+	kill $recorder
+	wait $recorder 2>/dev/null
+}
+play() {
+	a python3 counters.py play "$@"
+	sleep 0.3
+}
+
+topology
+names=$(a ethtool -S wg0 | sed -nE 's/^ +(.*): 0$/\1/p')
+check "there are counters, and all begin at zero" is "$(wc -w <<<"$names")" "$(a ethtool -S wg0 | grep -c ': ')"
+check "no name is there twice" is "$(sort <<<"$names" | uniq -d)" ""
+check "no name is cut off" is "$(awk 'length > 31' <<<"$names")" ""
+check "other sets of names are refused" not a ethtool --show-priv-flags wg0
+
+# A handshake with one packet each way, and what it counts.
+record /tmp/first
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+recorded /tmp/first
+check "an initiation was sent" is "$(counter a tx_handshake_initiations) $(counter b rx_handshake_initiations)" "1 1"
+check "a response was sent" is "$(counter b tx_handshake_responses) $(counter a rx_handshake_responses)" "1 1"
+check "the handshake is complete on both sides" is "$(counter a handshakes_completed) $(counter b handshakes_completed)" "1 1"
+check "nothing was lost at a" is "$(lost a)" ""
+check "nothing was lost at b" is "$(lost b)" ""
+
+# What comes in and is not what it should be.
+play /tmp/first 4
+check "a message that comes twice" is "$(lost b)" "rx_drop_replay+1"
+play /tmp/first 4 flip
+check "a message that was changed" is "$(lost b)" "rx_drop_bad_mac+1"
+play /tmp/first 1
+check "an initiation that comes twice" is "$(lost b)" "rx_refused_old_timestamp+1"
+play /tmp/first 1 flip
+check "an initiation with another second mac is still the same" is "$(lost b)" "rx_refused_old_timestamp+1"
+a python3 counters.py stray
+sleep 0.3
+check "strangers" is "$(lost b)" \
+	"rx_drop_not_wireguard+2 rx_drop_no_session+1 rx_refused_bad_mac1+2 rx_refused_bad_cookie+1"
+check "of that the peer's side knows nothing" is "$(lost a)" ""
+ip -n a link add wg1 type wireguard
+a wg set wg1 private-key <(wg genkey) peer "$PUB_B" endpoint 10.0.0.2:2000 persistent-keepalive 25
+ip -n a link set wg1 up
+sleep 1
+ip -n a link del wg1
+check "a public key that is not configured" is "$(lost b)" "rx_refused_unknown_peer+1"
+ip -n a addr add 192.168.241.9/32 dev wg0
+a ping -c 2 -i 0.2 -W 1 -I 192.168.241.9 192.168.241.2 >/dev/null
+check "a source that is not allowed" is "$(lost b)" "rx_drop_source_not_allowed+2"
+ip -n a addr del 192.168.241.9/32 dev wg0
+
+# What cannot be sent.
+a ping -c 1 -W 1 192.168.241.77 >/dev/null
+check "no peer for a destination" is "$(lost a)" "tx_drop_no_peer+1"
+a wg set wg0 peer "$(wg genkey | wg pubkey)" allowed-ips 192.168.241.78/32
+a ping -c 1 -W 1 192.168.241.78 >/dev/null
+check "a peer without an endpoint" is "$(lost a)" "tx_drop_no_endpoint+1"
+other=$(wg genkey | wg pubkey)
+a wg set wg0 peer "$other" allowed-ips 192.168.241.79/32 endpoint 10.9.9.9:9
+a ping -c 1 -W 1 192.168.241.79 >/dev/null
+check "no route to an endpoint: the handshake message is lost" is "$(lost a)" "tx_drop_no_route+1"
+a wg set wg0 peer "$other" remove
+check "with the peer goes what waited" is "$(lost a)" "tx_drop_closed+1"
+
+# Trains.
+before=$(counter a tx_trains)
+tcp a 192.168.241.2 300K >/dev/null
+trains=$(counter a tx_trains) messages=$(counter a tx_train_messages)
+check "a bulk transfer leaves in trains ($trains of $messages messages)" sh -c "[ $trains -gt $before ] && [ $messages -ge $((trains * 2)) ]"
+check "and comes in as trains" sh -c "[ $(counter b rx_trains) -gt 0 ] && [ $(counter b rx_train_messages) -ge 200 ]"
+check "no fallback was needed" is "$(counter a tx_software_segmented) $(counter a tx_train_no_memory)" "0 0"
+check "nothing was lost at a" is "$(lost a)" ""
+check "nothing was lost at b" is "$(lost b)" ""
+a ethtool -K wg0 tx-udp-segmentation on >/dev/null 2>&1
+check "the counters agree with those of the interface" \
+	is "$(counter a tx_drop_no_peer)" "$(($(a cat /sys/class/net/wg0/statistics/tx_errors) - 1))"
+
+# The end of a session: a's messages are held back until b does not want them any more.
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+record /tmp/late
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+recorded /tmp/late
+expired=$(counter b sessions_expired)
+sleep 200 # more than the 180 seconds of a session
+check "a session without traffic comes to its end" is $(($(counter b sessions_expired) - expired)) 1
+lost b >/dev/null
+play /tmp/late 4
+check "a message that comes after that" is "$(lost b)" "rx_drop_session_expired+1"
+
+# Nobody answers: the handshake is given up, and what waited for it is dropped.
+b nft -f - <<-EOT
+	table inet deaf {
+		chain in {
+			type filter hook input priority 0
+			udp dport 2000 drop
+		}
+	}
+EOT
+lost a >/dev/null
+ip netns exec a ping -f -c 150 -w 2 192.168.241.2 >/dev/null
+full=$(counter a tx_drop_no_session_full)
+sleep 110
+check "the handshake was given up" is "$(counter a handshakes_gave_up)" 1
+check "after some attempts" sh -c "[ $(counter a handshakes_retried) -ge 18 ]"
+check "more packets wait than there is room for, or just as many" is "$(counter a tx_drop_no_session_full)" "$full"
+check "those that waited are dropped then" sh -c "[ $(counter a tx_drop_handshake_gave_up) -gt 0 ]"
+check "all packets are accounted for" is \
+	"$(($(counter a tx_drop_no_session_full) + $(counter a tx_drop_handshake_gave_up)))" "$(a cat /sys/class/net/wg0/statistics/tx_dropped | awk '{print $1 - 1}')"
+b nft delete table inet deaf
+
+# No private key on the other side.
+b wg set wg0 private-key /dev/null
+lost b >/dev/null
+a wg set wg0 peer "$PUB_B" persistent-keepalive 1
+sleep 3
+check "no private key" grep -q '^rx_refused_no_private_key+' <<<"$(lost b)"
+teardown
+
+# Roaming.
+topology
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+moved=$(counter b endpoints_changed)
+a wg set wg0 listen-port 1111
+a ping -c 1 -W 3 192.168.241.2 >/dev/null
+check "an endpoint that changes" is $(($(counter b endpoints_changed) - moved)) 1
+check "keepalives were sent and received" is "$(counter a tx_keepalives)" "$(counter b rx_keepalives)"
+
+lost b >/dev/null
+play /tmp/first 4
+check "a message of another session" is "$(lost b)" "rx_drop_no_session+1"
+teardown
+finish

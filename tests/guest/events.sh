@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# guest: --icount
+# time: 600
+# The multicast group of the netlink family: scripts/monitor prints each event when it happens, in the namespace
+# of the interface and to those alone who may administer it; the kernel's YNL command line reads them by our
+# specification. The clock counts instructions, so that minutes of waiting are short.
+
+cd "$(dirname "$0")" && source ./lib.sh
+export PYTHONDONTWRITEBYTECODE=1
+
+# How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE
+listeners() {
+	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
+}
+# Starts a listener in the background, and waits until it listens. usage: listen NAMESPACE OUTPUT COMMAND...
+listen() {
+	local namespace=$1 output=$2 before
+	shift 2
+	before=$(listeners "$namespace")
+	ip netns exec "$namespace" "$@" >"$output" 2>&1 &
+	listener=$!
+	wait_for 120 more_listen "$namespace" "$before"
+}
+more_listen() {
+	[ "$(listeners "$1")" -gt "$2" ]
+}
+monitor() {
+	listen "$1" "$2" python3 /src/scripts/monitor "${@:3}"
+}
+# The number of lines in the monitor's output that begin like this. usage: seen FILE TEXT
+seen() {
+	grep -c "^$2" "$1" || true
+}
+appears() {
+	wait_for 30 grep -q "$2" "$1"
+}
+plan 17
+
+topology
+check "who may not administer cannot listen" \
+	not a setpriv --bounding-set -net_admin --inh-caps -net_admin python3 /src/scripts/monitor -t 1
+monitor a /tmp/a
+monitor b /tmp/b
+monitor b /tmp/other wg7
+monitor a /tmp/one -n 1 wg0
+one=$listener
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+line="interface=wg0 peer=$PUB_B endpoint=10.0.0.2:2000 last-handshake="
+check "a handshake is completed" appears /tmp/a "^handshake-completed $line$(a wg show wg0 latest-handshakes | cut -f 2)\$"
+check "on the other side as well" appears /tmp/b "^handshake-completed interface=wg0 peer=$PUB_A endpoint=10.0.0.1:1000"
+check "once" is "$(seen /tmp/a handshake-completed) $(seen /tmp/b handshake-completed)" "1 1"
+check "the monitor ends when it has seen enough" wait_for 10 not kill -0 $one
+
+a wg set wg0 listen-port 1111
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+check "the endpoint has changed" appears /tmp/b "^endpoint-changed interface=wg0 peer=$PUB_A endpoint=10.0.0.1:1111"
+# Back and forth: many changes, some events, and the last one tells where it ended.
+sleep 1
+events=$(seen /tmp/b endpoint-changed)
+for port in 1201 1202 1203 1204 1205 1206; do
+	a wg set wg0 listen-port $port
+	a ping -c 1 -W 5 192.168.241.2 >/dev/null
+done
+check "the last of many changes is told" appears /tmp/b "^endpoint-changed .* endpoint=10.0.0.1:1206"
+check "each no more than once" sh -c "[ $(($(seen /tmp/b endpoint-changed) - events)) -le 6 ]"
+
+ip -n a link add wg1 type wireguard
+stranger=$(wg genkey)
+a wg set wg1 private-key <(echo "$stranger") peer "$PUB_B" endpoint 10.0.0.2:2000 persistent-keepalive 25
+ip -n a link set wg1 up
+check "a public key that is not configured" appears /tmp/b "^unknown-peer interface=wg0 peer=$(wg pubkey <<<"$stranger") endpoint=10.0.0.1:"
+ip -n a link del wg1
+
+check "an event reaches those in its own namespace only" is "$(seen /tmp/a unknown-peer)" 0
+check "and not those who asked for another interface" is "$(cat /tmp/other)" ""
+
+# Our specification, read by the kernel's tools.
+listen b /tmp/ynl python3 /build/source/tools/net/ynl/pyynl/cli.py \
+	--schema /build/source/Documentation/netlink/genetlink-legacy.yaml \
+	--spec /src/Documentation/netlink/wireguard-events.yaml --subscribe events --duration 10 --output-json
+a wg set wg0 listen-port 1301
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+wait $listener
+check "the kernel's tools read it" grep -q '"name": "endpoint-changed"' /tmp/ynl
+check "with the interface's name" grep -q '"ifname": "wg0"' /tmp/ynl
+
+# The session ends; then nobody answers.
+sleep 200
+check "a session has expired" appears /tmp/a "^session-expired interface=wg0 peer=$PUB_B"
+b ip link set veth0 down
+a ping -c 1 -W 1 192.168.241.2 >/dev/null
+sleep 110
+check "a handshake was given up" appears /tmp/a "^handshake-gave-up interface=wg0 peer=$PUB_B"
+check "no event was missed" not grep -q missed /tmp/a /tmp/b
+check "nothing else was told" is "$(cut -d ' ' -f 1 /tmp/a | sort | uniq -c | tr -s ' \n' ' ')" \
+	" 1 handshake-completed 1 handshake-gave-up 1 session-expired "
+kill $(jobs -p) 2>/dev/null
+teardown
+finish
