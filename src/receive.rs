@@ -12,9 +12,15 @@
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+
+mod admission;
+mod singles;
+
+pub(crate) use singles::Singles;
+
+use admission::{
+    Admission,
+    Dishonest, //
 };
 
 use crate::counters::{
@@ -31,17 +37,13 @@ use crate::net::bh::{
     self,
     BhGuard, //
 };
-use crate::net::clock;
 use crate::net::endpoint::Endpoint;
 use crate::net::gro::{
     self,
     Gro, //
 };
 use crate::net::libcrypto;
-use crate::net::netdev::{
-    NetDevice,
-    Stat, //
-};
+use crate::net::netdev::Stat;
 use crate::net::pipeline::{
     Job,
     Lane,
@@ -52,7 +54,6 @@ use crate::net::rcu::{
     Shared, //
 };
 use crate::net::skb::{
-    IpVersion,
     LinearList,
     LinearSkb,
     Skb,
@@ -242,73 +243,12 @@ fn receive_data<'a>(
     }
 }
 
-/// Whether single messages of a peer come so closely one after the other that they had better be taken
-/// together: then those inside that belong together can be merged on their way up. Not if we send something
-/// in between, since somebody may wait for each, and not if the last ones could not be merged anyhow.
-///
-/// CPUs that disagree about the time, or lose count of each other's messages, do no harm.
-pub(crate) struct Singles {
-    /// When the last one came, in nanoseconds of the CPU's clock; zero if something was sent since, or a train
-    /// has come.
-    last: Atomic<u64>,
-    /// The last packet that went up can be merged with others.
-    mergeable: Atomic<bool>,
-}
-
-impl Singles {
-    /// Nanoseconds between two that come in a row.
-    const GAP: u64 = 100_000;
-
-    /// None has come.
-    pub(crate) const fn new() -> Self {
-        Self {
-            last: Atomic::new(0),
-            mergeable: Atomic::new(false),
-        }
-    }
-
-    /// One has come; `true` if it had better be taken together with others.
-    fn in_a_row(&self) -> bool {
-        if !self.mergeable.load(Relaxed) {
-            return false;
-        }
-        let now = clock::cpu_ns();
-        let gap = now.wrapping_sub(self.last.load(Relaxed));
-        self.last.store(now, Relaxed);
-        gap < Self::GAP
-    }
-
-    /// Something is sent, or a train has come.
-    pub(crate) fn interrupt(&self) {
-        if self.last.load(Relaxed) != 0 {
-            self.last.store(0, Relaxed);
-        }
-    }
-
-    /// Packets have gone up, of which the last one could be merged with others.
-    fn passed_up(&self, mergeable: bool) {
-        if self.mergeable.load(Relaxed) != mergeable {
-            self.mergeable.store(mergeable, Relaxed);
-        }
-    }
-}
-
 /// Why a message of a train was not opened.
 enum Unopened {
     /// It is another kind of message, or for another keypair.
     NotOurs,
     /// It is not authentic, comes too late, or there is no memory for it.
     Lost(Dropped),
-}
-
-/// Why a packet that was opened does not go up the stack.
-enum Dishonest {
-    /// Neither IPv4 nor IPv6.
-    Type,
-    /// Shorter than its own header says.
-    Size,
-    /// A source that is not among the peer's allowed IPs.
-    Source,
 }
 
 impl Incoming {
@@ -572,94 +512,6 @@ fn udp_flow(packet: &[u8]) -> Option<[u8; 13]> {
     };
     let whole = u16::from_be_bytes([f0, f1]) & 0x3fff == 0;
     whole.then_some([a, b, c, d, e, f, g, h, i, j, k, l, tos])
-}
-
-/// Which packets inside may go up the stack. Remembers the last answer: packets of one train mostly have
-/// one source.
-struct Admission<'a> {
-    incoming: &'a Incoming,
-    dev: &'a NetDevice,
-    guard: &'a rcu::Guard,
-    last: Option<(IpAddress, bool)>,
-}
-
-/// A source address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum IpAddress {
-    V4([u8; 4]),
-    V6([u8; 16]),
-}
-
-impl<'a> Admission<'a> {
-    fn new(incoming: &'a Incoming, dev: &'a NetDevice, guard: &'a rcu::Guard) -> Self {
-        Self {
-            incoming,
-            dev,
-            guard,
-            last: None,
-        }
-    }
-
-    /// Checks the packet's shape and source, takes the padding off, and makes it one of the device's.
-    fn check(&mut self, skb: &mut LinearSkb) -> Result<(), Dishonest> {
-        let (version, len) = ip_version_and_length(skb.data()).ok_or(Dishonest::Type)?;
-        let shortest = match version {
-            IpVersion::V4 => 20,
-            IpVersion::V6 => 40,
-        };
-        if len < shortest || len > skb.data().len() {
-            return Err(Dishonest::Size);
-        }
-        skb.prepare_inner(self.dev, version);
-        // Congestion marks and their newer kind, which both have this bit, are what the inner header may have to take over.
-        if self.incoming.outer_ds & 1 != 0 {
-            skb.ecn_decapsulate(self.incoming.outer_ds);
-        }
-        skb.trim(len);
-        let source = match version {
-            IpVersion::V4 => skb.ipv4_source().map(IpAddress::V4),
-            IpVersion::V6 => skb.ipv6_source().map(IpAddress::V6),
-        };
-        match source {
-            Some(source) if self.is_allowed(source) => Ok(()),
-            _ => Err(Dishonest::Source),
-        }
-    }
-
-    fn is_allowed(&mut self, source: IpAddress) -> bool {
-        if let Some((last, allowed)) = self.last {
-            if last == source {
-                return allowed;
-            }
-        }
-        let peer = &self.incoming.peer;
-        let table = &peer.device.allowed_ips;
-        let owner = match source {
-            IpAddress::V4(from) => table.lookup_v4(self.guard, from),
-            IpAddress::V6(from) => table.lookup_v6(self.guard, &from),
-        };
-        let allowed = owner.is_some_and(|owner| core::ptr::eq(&*owner, &**peer));
-        self.last = Some((source, allowed));
-        allowed
-    }
-}
-
-/// Version of the IP packet and the length that its header claims, header included.
-fn ip_version_and_length(packet: &[u8]) -> Option<(IpVersion, usize)> {
-    match packet.first()? >> 4 {
-        4 => {
-            let header: &[u8; 20] = packet.first_chunk()?;
-            let [_, _, high, low, ..] = *header;
-            Some((IpVersion::V4, usize::from(u16::from_be_bytes([high, low]))))
-        }
-        6 => {
-            let header: &[u8; 40] = packet.first_chunk()?;
-            let [_, _, _, _, high, low, ..] = *header;
-            let payload = usize::from(u16::from_be_bytes([high, low]));
-            Some((IpVersion::V6, payload.wrapping_add(40)))
-        }
-        _ => None,
-    }
 }
 
 /// Asks for a new keypair in good time before this one may no longer open messages (§6.2).

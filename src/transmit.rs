@@ -14,12 +14,19 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
+mod seal;
 mod waiting;
 
 pub(crate) use waiting::{
     FlowLanes,
     OneWay,
     Staged, //
+};
+
+use seal::{
+    header_of,
+    Plan,
+    Sealer, //
 };
 
 use crate::counters::{
@@ -539,89 +546,6 @@ fn unsealed(e: Error) -> Dropped {
         e if e == EKEYEXPIRED => Dropped::TxSpent,
         e if e == ENOMEM => Dropped::TxNoMemory,
         _ => Dropped::TxSegment,
-    }
-}
-
-/// What a packet becomes when it is sealed; kept as the packet's tag.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    /// The path's MTU: padding may not make a message longer than that.
-    mtu: u32,
-    /// The DS field of the outer IP packet.
-    ds: u8,
-}
-
-impl Plan {
-    fn new(skb: &Skb, mtu: u32) -> Self {
-        Self {
-            mtu,
-            ds: skb.inner_ds().map_or(0, outer_ds),
-        }
-    }
-
-    fn of(skb: &Skb) -> Self {
-        let tag = skb.tag();
-        Self {
-            mtu: tag as u32,
-            ds: (tag >> 32) as u8,
-        }
-    }
-
-    /// Octets of the message that a packet of `len` octets becomes.
-    fn message_len(&self, len: usize) -> usize {
-        padded_len(len, self.mtu as usize).saturating_add(DATA_OVERHEAD)
-    }
-}
-
-impl From<Plan> for u64 {
-    fn from(plan: Plan) -> u64 {
-        u64::from(plan.ds) << 32 | u64::from(plan.mtu)
-    }
-}
-
-/// The place of the header in a message with a lead.
-fn header_of(message: &mut [u8]) -> Option<&mut [u8; DATA_HEADER_LEN]> {
-    message.get_mut(train::LEAD..)?.first_chunk_mut()
-}
-
-/// Seals one packet after the other, with ascending counters.
-struct Sealer<'a> {
-    keypair: &'a Keypair,
-    counter: u64,
-    plan: Plan,
-}
-
-impl Sealer<'_> {
-    /// Octets of the next message.
-    fn next_len(&self, segments: &Segments) -> Option<usize> {
-        Some(self.plan.message_len(segments.next_len()?))
-    }
-
-    /// Seals the next packet into `to`, which has the length of the message and a lead.
-    fn seal_next(&mut self, segments: &mut Segments, to: &mut [u8]) -> Result {
-        let len = segments.next_len().ok_or(EINVAL)?;
-        let session = &self.keypair.session;
-        *header_of(to).ok_or(EINVAL)? = session.header(self.counter);
-        let end = to.len().saturating_sub(TAG_LEN);
-        let body = to.get_mut(LEAD..end).ok_or(EINVAL)?;
-        if !segments.write_next(body) {
-            return Err(EINVAL);
-        }
-        body.get_mut(len..).ok_or(EINVAL)?.fill(0);
-        if !session.seal_behind_in_place(self.counter, to) {
-            return Err(EINVAL);
-        }
-        self.counter = self.counter.wrapping_add(1);
-        Ok(())
-    }
-
-    /// Seals the next packet into a message of its own.
-    fn seal_alone(&mut self, segments: &mut Segments) -> Result<Skb> {
-        let len = self.next_len(segments).ok_or(EINVAL)?;
-        let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, len)?;
-        skb.extend(len)?;
-        self.seal_next(segments, skb.data_behind_mut(train::LEAD).ok_or(EINVAL)?)?;
-        Ok(skb.into_message(segments.packet()))
     }
 }
 
