@@ -3,7 +3,7 @@
 # An interface that moves to another namespace keeps its sockets where it was created.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 12
+plan 13
 
 topology
 ip netns add inner
@@ -27,10 +27,18 @@ check "it can be configured otherwise" ip netns exec inner wg set wg0 peer "$(wg
 check "and deleted" ip -n inner link del wg0
 ip netns del inner
 
-# The namespace that it is in ends, with traffic.
-b ping -f -c 100000 192.168.241.1 >/dev/null 2>&1 &
+# The namespace that it is in ends, with traffic: what is under way is on nobody's behalf any more.
+teardown
+topology
+check "traffic again" a ping -c 1 -W 5 192.168.241.2
+b ping -f 192.168.241.1 >/dev/null 2>&1 &
+a ping -f 192.168.241.2 >/dev/null 2>&1 &
+sleep 2
+ip netns pids b | xargs -r kill -KILL
 ip netns del b
+# The other end of the link goes when the namespace does.
+check "a namespace ends with an interface in it" wait_for 20 not ip -n a link show veth0
+ip netns pids a | xargs -r kill -KILL
 wait
-check "a namespace ends with an interface in it" not ip netns exec b true
 teardown
 finish
