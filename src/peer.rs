@@ -64,7 +64,10 @@ use crate::protocol::session::{
     REJECT_AFTER_TIME,
     REKEY_TIMEOUT, //
 };
-use crate::protocol::time::Instant;
+use crate::protocol::time::{
+    Duration,
+    Instant, //
+};
 use crate::protocol::timers::{
     Event,
     Timers,
@@ -100,7 +103,7 @@ pub(crate) struct HandshakeSide {
 /// The timer state machine and when the kernel is to look at it next.
 pub(crate) struct TimerSide {
     machine: Timers,
-    /// When the task is armed for; `None` when it is not.
+    /// When the task will have run at the latest, if it is to run.
     armed: Option<Instant>,
     /// An initiation is wanted now.
     initiate: bool,
@@ -357,14 +360,15 @@ impl Peer {
                 .min()
         };
         let Some(wanted) = wanted else { return };
-        if side.armed.is_some_and(|armed| armed <= wanted) {
+        // The kernel's timers may come late by an eighth of what they were set to: what was set long ago may
+        // still not have come although its time is over, and must not keep us from what is due now.
+        let delay = wanted.since(now).as_nanos();
+        let latest = now.max(wanted).after(Duration::from_nanos(delay / 8));
+        if side.armed.is_some_and(|armed| armed <= latest) {
             return;
         }
-        side.armed = Some(wanted);
-        this.device
-            .workers
-            .control
-            .schedule(this, wanted.since(now).as_nanos());
+        side.armed = Some(latest);
+        this.device.workers.control.schedule(this, delay);
     }
 
     /// Whether an initiation may be sent now; notes that one is (§6.1: one each `REKEY_TIMEOUT`).
