@@ -4,7 +4,8 @@
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
-use kernel::prelude::*;
+#[cfg(not(kernel_7_2))]
+use kernel::error::code::EOPNOTSUPP;
 
 use super::{
     Adapter,
