@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/netdevice.h>
 #include <net/genetlink.h>
 
 struct net *net_helper_genl_info_net(const struct genl_info *info)
@@ -47,4 +48,9 @@ void net_helper_nla_nest_end(struct sk_buff *skb, struct nlattr *start)
 void net_helper_nla_nest_cancel(struct sk_buff *skb, struct nlattr *start)
 {
 	nla_nest_cancel(skb, start);
+}
+
+struct sock *net_helper_genl_sock(const struct net_device *dev)
+{
+	return dev_net(dev)->genl_sock;
 }

@@ -85,7 +85,7 @@ impl Multicast {
         // SAFETY: By the type invariant the family lives while the guard does, and so do the namespace that
         // the device is in, and its netlink socket.
         unsafe {
-            let socket = (*bindings::dev_net(dev.as_ptr())).genl_sock;
+            let socket = bindings::genl_sock(dev.as_ptr());
             let group = (*family).mcgrp_offset;
             if bindings::netlink_has_listeners(socket, group) == 0 {
                 return;
