@@ -18,11 +18,21 @@ RETRANSMITS=TcpRetransSegs
 # Bulk TCP one way and back, without a segment that is sent again. usage: bulk ADDRESS-OF-B ADDRESS-OF-A
 bulk() {
 	local before after
-	before=$(($(counter a $RETRANSMITS) + $(counter b $RETRANSMITS)))
+	before=$(lost)
 	tcp a "$1" 3M || return
 	tcp b "$2" 3M || return
-	after=$(($(counter a $RETRANSMITS) + $(counter b $RETRANSMITS)))
-	is $((after - before)) 0
+	after=$(lost)
+	echo "lost: $((after - before))"
+	[ $((after - before)) -le 0 ]
+}
+# Segments that were sent again, without those of which the receiver said that it had them already: on a busy host
+# an acknowledgement may come too late, or in another order.
+lost() {
+	local n sum=0
+	for n in a b; do
+		sum=$((sum + $(counter $n $RETRANSMITS) - $(counter $n TcpExtTCPDSACKRecv)))
+	done
+	echo $sum
 }
 # usage: grown NAMESPACE COUNTER BEFORE NUMBER    it has grown by at least so many
 grown() {
