@@ -90,41 +90,32 @@ impl Queue {
     /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick; a time set
     /// earlier is replaced. One reference is kept until then. Any context.
     pub(crate) fn schedule<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
-        let task = object.task();
-        let raw = object.clone().into_raw();
-        task.owner.store(raw.cast_mut(), Release);
-        // SAFETY: The work item was initialised with the task and lives as long as the object, of
-        // which the pending item holds a reference.
-        let was_pending = unsafe {
-            bindings::mod_delayed_work_on(
-                bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
-                self.ptr.as_ptr(),
-                task.work.get(),
-                ticks(delay),
-            )
-        };
-        if was_pending {
-            // SAFETY: The item that was pending had a reference already; this one is too many.
-            drop(unsafe { Shared::<T>::from_raw(raw) });
-        }
+        self.add(object, delay, bindings::mod_delayed_work_on, false);
     }
 
     /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick, unless it is to run
     /// anyway. One reference is kept until then. Any context.
     pub(crate) fn schedule_once<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
+        self.add(object, delay, bindings::queue_delayed_work_on, true);
+    }
+
+    /// Has one of the kernel's functions, `add`, queue the object's item; it returns `idle` if the item was not
+    /// pending before.
+    fn add<T: Runnable>(&self, object: &Shared<T>, delay: u64, add: AddDelayed, idle: bool) {
         let task = object.task();
         let raw = object.clone().into_raw();
         task.owner.store(raw.cast_mut(), Release);
-        // SAFETY: As in `schedule`.
-        let queued = unsafe {
-            bindings::queue_delayed_work_on(
+        // SAFETY: The work item was initialised with the task and lives as long as the object, of
+        // which the pending item holds a reference.
+        let added = unsafe {
+            add(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
                 self.ptr.as_ptr(),
                 task.work.get(),
                 ticks(delay),
             )
         };
-        if !queued {
+        if added != idle {
             // SAFETY: The item that was pending had a reference already; this one is too many.
             drop(unsafe { Shared::<T>::from_raw(raw) });
         }
@@ -147,6 +138,14 @@ impl Queue {
         }
     }
 }
+
+/// What `queue_delayed_work_on()` and its like have in common.
+type AddDelayed = unsafe extern "C" fn(
+    kernel::ffi::c_int,
+    *mut bindings::workqueue_struct,
+    *mut bindings::delayed_work,
+    kernel::ffi::c_ulong,
+) -> bool;
 
 /// A delay in ticks: not shorter than `ns` unless that is zero.
 fn ticks(ns: u64) -> usize {
