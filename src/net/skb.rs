@@ -341,16 +341,31 @@ impl Skb {
         }
         // SAFETY: As above. The packet stays ours; the segments are new.
         let segments = unsafe { bindings::__skb_gso_segment(skb.as_ptr(), 0, true) };
-        let segments = match kernel::error::from_err_ptr(segments) {
-            Ok(segments) if !segments.is_null() => segments,
-            other => {
-                skb.drop_for(DropReason::GSO);
-                return Err(other.err().unwrap_or(EINVAL));
+        // SAFETY: That is what the function returns.
+        unsafe { skb.replaced_by(segments) }
+    }
+
+    /// Frees the packet, of which `segments` were made: as one that is dropped if that failed.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed.
+    ///
+    /// # Safety
+    ///
+    /// `segments` is an error, null, or packets that are linked by `next` and owned by nobody else.
+    pub(super) unsafe fn replaced_by(self, segments: *mut bindings::sk_buff) -> Result<SkbList> {
+        match kernel::error::from_err_ptr(segments) {
+            Ok(segments) if !segments.is_null() => {
+                self.consume();
+                // SAFETY: The caller's promise.
+                Ok(unsafe { SkbList::from_chain(segments) })
             }
-        };
-        skb.consume();
-        // SAFETY: The segments are linked by `next` and owned by nobody else.
-        Ok(unsafe { SkbList::from_chain(segments) })
+            other => {
+                self.drop_for(DropReason::GSO);
+                Err(other.err().unwrap_or(EINVAL))
+            }
+        }
     }
 
     /// Computes the checksum that was left to the hardware, if it was.

@@ -21,7 +21,6 @@ use super::pool::{
     PAGE_LEN, //
 };
 use super::skb::{
-    DropReason,
     LinearSkb,
     Skb,
     SkbList, //
@@ -290,16 +289,8 @@ impl Skb {
             bindings::skb_push_to_mac(self.as_ptr());
             bindings::__skb_gso_segment(self.as_ptr(), bindings::KEEP_CHECKSUMS, false)
         };
-        let segments = match kernel::error::from_err_ptr(segments) {
-            Ok(segments) if !segments.is_null() => segments,
-            other => {
-                self.drop_for(DropReason::GSO);
-                return Err(other.err().unwrap_or(EINVAL));
-            }
-        };
-        self.consume();
-        // SAFETY: The segments are linked by `next` and owned by nobody else.
-        let mut list = unsafe { SkbList::from_chain(segments) };
+        // SAFETY: That is what the function returns.
+        let mut list = unsafe { self.replaced_by(segments)? };
         let mut out = SkbList::new();
         while let Some(skb) = list.pop_front() {
             // SAFETY: The packet is ours and begins at its link layer header.
