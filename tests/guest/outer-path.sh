@@ -13,7 +13,6 @@ plan 37
 counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
 }
-RETRANSMITS=TcpRetransSegs
 
 # Bulk TCP one way and back, without a segment that is sent again. usage: bulk ADDRESS-OF-B ADDRESS-OF-A
 bulk() {
@@ -30,7 +29,7 @@ bulk() {
 lost() {
 	local n sum=0
 	for n in a b; do
-		sum=$((sum + $(counter $n $RETRANSMITS) - $(counter $n TcpExtTCPDSACKRecv)))
+		sum=$((sum + $(counter $n TcpRetransSegs) - $(counter $n TcpExtTCPDSACKRecv)))
 	done
 	echo $sum
 }
