@@ -20,41 +20,80 @@ use kernel::sync::atomic::{
 
 use crate::net::rcu::{
     self,
+    Dying,
     Guard,
+    Object,
     Shared,
     SharedRef,
     Slot, //
 };
 use crate::net::vector::Vector;
 
-/// Up to 128 bits, the first one topmost; an IPv4 address has 32 of them.
+/// What a trie is keyed by: the address of one IP version.
+pub(crate) trait Address: Copy + Eq + Send + Sync + Sized + 'static {
+    /// Bits of an address.
+    const LENGTH: u8;
+
+    /// `count` ones, the others are zero.
+    fn ones(count: u8) -> Self;
+
+    /// The bits that both have.
+    fn and(self, other: Self) -> Self;
+
+    /// Whether both have the same bits where `mask` has ones.
+    fn same(self, other: Self, mask: Self) -> bool;
+
+    /// How many bits both begin with.
+    fn common(self, other: Self) -> u8;
+
+    /// Whether bit number `index` is set; the first one is zero.
+    fn bit(self, index: u8) -> bool;
+
+    /// A node as its owner lists it.
+    fn listed<V: Owner>(node: Shared<Node<V, Self>>) -> Listed<V>;
+}
+
+impl Address for u32 {
+    const LENGTH: u8 = 32;
+
+    fn ones(count: u8) -> Self {
+        match count {
+            0 => 0,
+            _ => u32::MAX.wrapping_shl(32u32.wrapping_sub(u32::from(count))),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        self & other
+    }
+
+    fn same(self, other: Self, mask: Self) -> bool {
+        (self ^ other) & mask == 0
+    }
+
+    fn common(self, other: Self) -> u8 {
+        (self ^ other).leading_zeros() as u8
+    }
+
+    fn bit(self, index: u8) -> bool {
+        self.wrapping_shl(u32::from(index)) >> 31 != 0
+    }
+
+    fn listed<V: Owner>(node: Shared<Node<V, Self>>) -> Listed<V> {
+        Listed::V4(node)
+    }
+}
+
+/// An IPv6 address: its two halves.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Bits {
+pub(crate) struct Bits {
     high: u64,
     low: u64,
 }
 
-impl Bits {
-    fn v4(addr: [u8; 4]) -> Self {
-        Self {
-            high: u64::from(u32::from_be_bytes(addr)) << 32,
-            low: 0,
-        }
-    }
+impl Address for Bits {
+    const LENGTH: u8 = 128;
 
-    fn v6(addr: &[u8; 16]) -> Self {
-        let all = u128::from_be_bytes(*addr);
-        Self {
-            high: (all >> 64) as u64,
-            low: all as u64,
-        }
-    }
-
-    fn to_octets(self) -> [u8; 16] {
-        ((u128::from(self.high) << 64) | u128::from(self.low)).to_be_bytes()
-    }
-
-    /// `count` ones, the others are zero.
     fn ones(count: u8) -> Self {
         let mask = |count: u32| match count {
             0 => 0,
@@ -68,21 +107,17 @@ impl Bits {
         }
     }
 
-    /// The first `count` bits; the others are zero.
-    fn prefix(self, count: u8) -> Self {
-        let mask = Self::ones(count);
+    fn and(self, other: Self) -> Self {
         Self {
-            high: self.high & mask.high,
-            low: self.low & mask.low,
+            high: self.high & other.high,
+            low: self.low & other.low,
         }
     }
 
-    /// Whether both have the same bits where `mask` has ones. Of an IPv4 address the second half is zero.
-    fn same<const V6: bool>(self, other: Self, mask: Self) -> bool {
-        (self.high ^ other.high) & mask.high == 0 && (!V6 || (self.low ^ other.low) & mask.low == 0)
+    fn same(self, other: Self, mask: Self) -> bool {
+        (self.high ^ other.high) & mask.high == 0 && (self.low ^ other.low) & mask.low == 0
     }
 
-    /// How many bits both begin with.
     fn common(self, other: Self) -> u8 {
         let high = (self.high ^ other.high).leading_zeros() as u8;
         if high < 64 {
@@ -92,104 +127,139 @@ impl Bits {
         64u8.wrapping_add((self.low ^ other.low).leading_zeros() as u8)
     }
 
-    /// [`Bits::bit`]; if not of an IPv6 address, then of an IPv4 one.
-    fn bit_of<const V6: bool>(self, index: u8) -> bool {
-        if V6 {
-            self.bit(index)
-        } else {
-            self.high.wrapping_shl(u32::from(index)) >> 63 != 0
-        }
-    }
-
-    /// Whether bit number `index` is set.
     fn bit(self, index: u8) -> bool {
         let word = if index < 64 { self.high } else { self.low };
         word.wrapping_shl(u32::from(index)) >> 63 != 0
+    }
+
+    fn listed<V: Owner>(node: Shared<Node<V, Self>>) -> Listed<V> {
+        Listed::V6(node)
+    }
+}
+
+/// An address of which the first `bits` bits count; the others are zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Net<A> {
+    address: A,
+    bits: u8,
+}
+
+impl<A: Address> Net<A> {
+    /// `None` if `address` has not so many bits.
+    fn new(address: A, bits: u8) -> Option<Self> {
+        (bits <= A::LENGTH).then(|| Self {
+            address: address.and(A::ones(bits)),
+            bits,
+        })
     }
 }
 
 /// An address and how many of its bits count.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Prefix {
-    key: Bits,
-    bits: u8,
-    v6: bool,
+pub(crate) enum Prefix {
+    /// Of IPv4.
+    V4(Net<u32>),
+    /// Of IPv6.
+    V6(Net<Bits>),
 }
 
 impl Prefix {
     /// An IPv4 prefix; `None` for more than 32 bits. Bits of the address beyond the prefix are ignored.
     pub(crate) fn v4(addr: [u8; 4], bits: u8) -> Option<Self> {
-        (bits <= 32).then(|| Self {
-            key: Bits::v4(addr).prefix(bits),
-            bits,
-            v6: false,
-        })
+        Net::new(u32::from_be_bytes(addr), bits).map(Self::V4)
     }
 
     /// An IPv6 prefix; `None` for more than 128 bits. Bits of the address beyond the prefix are
     /// ignored.
     pub(crate) fn v6(addr: [u8; 16], bits: u8) -> Option<Self> {
-        (bits <= 128).then(|| Self {
-            key: Bits::v6(&addr).prefix(bits),
-            bits,
-            v6: true,
-        })
+        Net::new(Bits::from(&addr), bits).map(Self::V6)
     }
 
     /// How many bits count.
     pub(crate) fn bits(&self) -> u8 {
-        self.bits
+        match self {
+            Self::V4(net) => net.bits,
+            Self::V6(net) => net.bits,
+        }
     }
 
     /// Whether the address is of IPv6.
     pub(crate) fn is_v6(&self) -> bool {
-        self.v6
+        matches!(self, Self::V6(_))
     }
 
     /// The address in the first 4 or 16 octets, and how many.
     pub(crate) fn octets(&self) -> ([u8; 16], usize) {
-        (self.key.to_octets(), if self.v6 { 16 } else { 4 })
+        match self {
+            Self::V4(net) => ((u128::from(net.address) << 96).to_be_bytes(), 4),
+            Self::V6(net) => {
+                let Bits { high, low } = net.address;
+                (
+                    ((u128::from(high) << 64) | u128::from(low)).to_be_bytes(),
+                    16,
+                )
+            }
+        }
+    }
+}
+
+impl From<&[u8; 16]> for Bits {
+    fn from(octets: &[u8; 16]) -> Self {
+        let all = u128::from_be_bytes(*octets);
+        Self {
+            high: (all >> 64) as u64,
+            low: all as u64,
+        }
     }
 }
 
 /// Who a prefix can belong to.
-pub(crate) trait Owner: Send + Sync + Sized + 'static {
+pub(crate) trait Owner: Object + Sized {
     /// Runs `f` on the owner's list of prefixes, locked. May sleep.
     fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R;
 }
 
-/// A node of the trie.
-pub(crate) struct Node<V: Owner> {
-    prefix: Prefix,
-    /// The bits that count.
-    mask: Bits,
-    children: [Slot<Node<V>>; 2],
+/// A node of a trie. One of IPv4 is 64 octets with all that [`Shared`] adds.
+pub(crate) struct Node<V: Owner, A: Address> {
+    children: [Slot<Node<V, A>>; 2],
     /// Nobody for a fork.
     owner: Slot<V>,
+    net: Net<A>,
+    /// The bits that count.
+    mask: A,
     /// Where the node is in its owner's list; guarded by the list's lock.
-    position: Atomic<usize>,
+    position: Atomic<u32>,
 }
 
-impl<V: Owner> Node<V> {
+impl<V: Owner, A: Address> Object for Node<V, A> {
+    const BARE: bool = true;
+
+    fn release(&self, dying: &Dying) {
+        self.children.iter().for_each(|child| child.release(dying));
+        self.owner.release(dying);
+    }
+}
+
+impl<V: Owner, A: Address> Node<V, A> {
     /// A node that leads to `below`, which have longer prefixes that this one is a prefix of and differ in
     /// the next bit.
     fn new<const N: usize>(
-        prefix: Prefix,
+        net: Net<A>,
         owner: Option<&Shared<V>>,
         below: [Shared<Self>; N],
     ) -> Result<Shared<Self>> {
         let mut children = [const { None }; 2];
         for node in below {
-            let place = usize::from(node.prefix.key.bit(prefix.bits));
+            let place = usize::from(node.net.address.bit(net.bits));
             if let Some(child) = children.get_mut(place) {
                 *child = Some(node);
             }
         }
         Shared::new(Self {
-            prefix,
-            mask: Bits::ones(prefix.bits),
             children: children.map(Slot::new),
             owner: Slot::new(owner.cloned()),
+            net,
+            mask: A::ones(net.bits),
             position: Atomic::new(0),
         })
     }
@@ -204,14 +274,39 @@ impl<V: Owner> Node<V> {
         }
     }
 
-    /// The child on the way to `key`, which the node's prefix is a prefix of and which is longer.
-    fn child_towards(&self, key: Bits) -> &Slot<Self> {
-        self.child(key.bit(self.prefix.bits))
+    /// Whether `address` begins with the node's prefix.
+    fn leads_to(&self, address: A) -> bool {
+        self.net.address.same(address, self.mask)
+    }
+}
+
+/// A node in its owner's list.
+pub(crate) enum Listed<V: Owner> {
+    /// Of IPv4.
+    V4(Shared<Node<V, u32>>),
+    /// Of IPv6.
+    V6(Shared<Node<V, Bits>>),
+}
+
+impl<V: Owner> Listed<V> {
+    fn position(&self) -> &Atomic<u32> {
+        match self {
+            Self::V4(node) => &node.position,
+            Self::V6(node) => &node.position,
+        }
+    }
+
+    /// The prefix stays in the trie, but belongs to nobody.
+    fn disown(&self) {
+        match self {
+            Self::V4(node) => node.owner.set(None),
+            Self::V6(node) => node.owner.set(None),
+        }
     }
 }
 
 /// The prefixes of one owner.
-pub(crate) struct PrefixList<V: Owner>(Vector<Shared<Node<V>>>);
+pub(crate) struct PrefixList<V: Owner>(Vector<Listed<V>>);
 
 impl<V: Owner> PrefixList<V> {
     /// No prefixes.
@@ -222,66 +317,239 @@ impl<V: Owner> PrefixList<V> {
     /// The prefix at `index`; `None` beyond the last. Prefixes are in the order in which they came,
     /// apart from those that took the place of a removed one.
     pub(crate) fn get(&self, index: usize) -> Option<Prefix> {
-        self.0.get(index).map(|node| node.prefix)
+        self.0.get(index).map(|node| match node {
+            Listed::V4(node) => Prefix::V4(node.net),
+            Listed::V6(node) => Prefix::V6(node.net),
+        })
     }
 
-    fn add(&mut self, node: Shared<Node<V>>) -> Result {
-        node.position.store(self.0.len(), Relaxed);
+    fn add(&mut self, node: Listed<V>) -> Result {
+        node.position()
+            .store(u32::try_from(self.0.len()).map_err(|_| ENOMEM)?, Relaxed);
         self.0.push(node)
     }
 
-    fn remove(&mut self, node: &Node<V>) {
-        let position = node.position.load(Relaxed);
+    fn remove(&mut self, position: u32) {
         if let Some(last) = self.0.pop() {
-            if let Some(place) = self.0.get_mut(position) {
-                last.position.store(position, Relaxed);
+            if let Some(place) = self.0.get_mut(position as usize) {
+                last.position().store(position, Relaxed);
                 *place = last;
             }
         }
     }
 }
 
-/// The right to change the trie: there is one of it, and whoever holds it is alone.
+/// The right to change the tries: there is one of it, and whoever holds it is alone.
 pub(crate) struct Writer(());
 
 impl Writer {
-    /// To be made once for each trie.
+    /// To be made once for each [`AllowedIps`].
     pub(crate) const fn new() -> Self {
         Self(())
     }
 }
 
-/// Where a prefix is in the trie, or would be.
-struct Place<'g, V: Owner> {
-    /// The node that leads to `parent`; none if that is the root.
-    above: Option<SharedRef<'g, Node<V>>>,
+/// Where a prefix is in a trie, or would be.
+struct Place<'g, V: Owner, A: Address> {
+    /// The slot that leads to `parent`.
+    above: &'g Slot<Node<V, A>>,
     /// The last node on the way that is a shorter prefix; none if the root is the place.
-    parent: Option<SharedRef<'g, Node<V>>>,
+    parent: Option<SharedRef<'g, Node<V, A>>>,
+    /// The place.
+    slot: &'g Slot<Node<V, A>>,
     /// What is there.
-    found: Option<SharedRef<'g, Node<V>>>,
+    found: Option<SharedRef<'g, Node<V, A>>>,
 }
 
-/// The slot below `node`, or the root, on the way to `key`.
-fn slot_below<'a, V: Owner>(
-    root: &'a Slot<Node<V>>,
-    node: Option<&'a Node<V>>,
-    key: Bits,
-) -> &'a Slot<Node<V>> {
-    node.map_or(root, |node| node.child_towards(key))
+/// The prefixes of one IP version.
+struct Trie<V: Owner, A: Address> {
+    root: Slot<Node<V, A>>,
 }
 
-/// The trie.
+impl<V: Owner, A: Address> Trie<V, A> {
+    const fn new() -> Self {
+        Self {
+            root: Slot::empty(),
+        }
+    }
+
+    /// Goes down towards `net` as far as nodes are shorter prefixes of it. There has to be a
+    /// [`Writer`], so that what is found stays in the trie.
+    fn find<'g>(&'g self, net: &Net<A>, guard: &'g Guard) -> Place<'g, V, A> {
+        let mut place = Place {
+            above: &self.root,
+            parent: None,
+            slot: &self.root,
+            found: self.root.load(guard),
+        };
+        while let Some(node) = place.found {
+            let at = node.get();
+            let bits = at.net.bits;
+            if bits >= net.bits || !at.leads_to(net.address) {
+                break;
+            }
+            place.above = place.slot;
+            place.parent = Some(node);
+            place.slot = at.child(net.address.bit(bits));
+            place.found = place.slot.load(guard);
+        }
+        place
+    }
+
+    /// As [`AllowedIps::insert`].
+    fn insert(&self, net: Net<A>, owner: &Shared<V>) -> Result {
+        // What is found stays in the trie, since the caller has the writer; counted references, because
+        // memory is needed.
+        let (parent, found) = {
+            let guard = rcu::read_lock();
+            let place = self.find(&net, &guard);
+            let keep = |node: SharedRef<'_, Node<V, A>>| node.upgrade().ok_or(ENOENT);
+            (
+                place.parent.map(keep).transpose()?,
+                place.found.map(keep).transpose()?,
+            )
+        };
+        if let Some(node) = &found {
+            if node.net == net {
+                return Self::give(node, owner);
+            }
+        }
+        // What is there goes below the new node, or beside it below a fork.
+        let (node, new) = match found {
+            None => {
+                let node = Node::new(net, Some(owner), [])?;
+                (node.clone(), node)
+            }
+            Some(old) => {
+                let common = old.net.address.common(net.address).min(old.net.bits);
+                if common >= net.bits {
+                    let node = Node::new(net, Some(owner), [old])?;
+                    (node.clone(), node)
+                } else {
+                    let node = Node::new(net, Some(owner), [])?;
+                    let between = Net {
+                        address: net.address.and(A::ones(common)),
+                        bits: common,
+                    };
+                    let fork = Node::new(between, None, [old, node.clone()])?;
+                    (node, fork)
+                }
+            }
+        };
+        owner.with_prefixes(|list| list.add(A::listed(node)))?;
+        let slot = parent.as_deref().map_or(&self.root, |parent| {
+            parent.child(net.address.bit(parent.net.bits))
+        });
+        slot.set(Some(new));
+        Ok(())
+    }
+
+    /// Gives the prefix of a node that is there to `owner`.
+    fn give(node: &Shared<Node<V, A>>, owner: &Shared<V>) -> Result {
+        let listed = || A::listed(node.clone());
+        if let Some(old) = node.owner.get() {
+            if Shared::ptr_eq(&old, owner) {
+                return Ok(());
+            }
+            old.with_prefixes(|list| list.remove(node.position.load(Relaxed)));
+            if let Err(e) = owner.with_prefixes(|list| list.add(listed())) {
+                // There was room for it a moment ago.
+                old.with_prefixes(|list| list.add(listed()))?;
+                return Err(e);
+            }
+        } else {
+            owner.with_prefixes(|list| list.add(listed()))?;
+        }
+        node.owner.set(Some(owner.clone()));
+        Ok(())
+    }
+
+    /// As [`AllowedIps::remove`].
+    fn remove(&self, net: &Net<A>, owner: &Shared<V>) {
+        owner.with_prefixes(|list| {
+            let guard = rcu::read_lock();
+            let place = self.find(net, &guard);
+            let Some(node) = place.found.map(SharedRef::get) else {
+                return;
+            };
+            let is_owner = |other: SharedRef<'_, V>| core::ptr::eq(other.get(), &**owner);
+            if node.net == *net && node.owner.load(&guard).is_some_and(is_owner) {
+                list.remove(node.position.load(Relaxed));
+                Self::unlink(&place, &guard);
+            }
+        });
+    }
+
+    /// Takes away a prefix whose owner has forgotten it.
+    fn remove_listed(&self, node: &Shared<Node<V, A>>) {
+        let guard = rcu::read_lock();
+        let place = self.find(&node.net, &guard);
+        if place
+            .found
+            .is_some_and(|found| core::ptr::eq(found.get(), &**node))
+        {
+            Self::unlink(&place, &guard);
+        } else {
+            node.owner.set(None);
+        }
+    }
+
+    /// Takes the owner from the node that was found, and out of the trie what serves no purpose any more.
+    fn unlink(place: &Place<'_, V, A>, guard: &Guard) {
+        let Some(node) = place.found.map(SharedRef::get) else {
+            return;
+        };
+        node.owner.set(None);
+        let (slot, rest) = match (node.child(false).load(guard), node.child(true).load(guard)) {
+            // Still a fork.
+            (Some(_), Some(_)) => return,
+            (Some(child), None) | (None, Some(child)) => (place.slot, Some(child)),
+            // A fork above it goes with it: it would have one child only.
+            (None, None) => match place.parent.map(SharedRef::get) {
+                Some(fork) if !fork.owner.is_some() => {
+                    let other = fork.child(!node.net.address.bit(fork.net.bits));
+                    (place.above, other.load(guard))
+                }
+                _ => (place.slot, None),
+            },
+        };
+        slot.set(rest.and_then(SharedRef::upgrade));
+    }
+
+    /// The owner of the longest prefix of `address`.
+    fn lookup<'g>(&self, guard: &'g Guard, address: A) -> Option<SharedRef<'g, V>> {
+        let mut best = None;
+        let mut next = self.root.load(guard);
+        while let Some(node) = next {
+            let node = node.get();
+            if !node.leads_to(address) {
+                break;
+            }
+            if let Some(owner) = node.owner.load(guard) {
+                best = Some(owner);
+            }
+            let bits = node.net.bits;
+            if bits >= A::LENGTH {
+                break;
+            }
+            next = node.child(address.bit(bits)).load(guard);
+        }
+        best
+    }
+}
+
+/// All allowed IPs of a device.
 pub(crate) struct AllowedIps<V: Owner> {
-    v4: Slot<Node<V>>,
-    v6: Slot<Node<V>>,
+    v4: Trie<V, u32>,
+    v6: Trie<V, Bits>,
 }
 
 impl<V: Owner> AllowedIps<V> {
-    /// An empty trie.
+    /// None.
     pub(crate) const fn new() -> Self {
         Self {
-            v4: Slot::empty(),
-            v6: Slot::empty(),
+            v4: Trie::new(),
+            v6: Trie::new(),
         }
     }
 
@@ -291,7 +559,7 @@ impl<V: Owner> AllowedIps<V> {
         guard: &'g Guard,
         addr: [u8; 4],
     ) -> Option<SharedRef<'g, V>> {
-        lookup::<V, false>(&self.v4, guard, Bits::v4(addr))
+        self.v4.lookup(guard, u32::from_be_bytes(addr))
     }
 
     /// The owner of the longest prefix of an IPv6 address. Any context.
@@ -300,15 +568,7 @@ impl<V: Owner> AllowedIps<V> {
         guard: &'g Guard,
         addr: &[u8; 16],
     ) -> Option<SharedRef<'g, V>> {
-        lookup::<V, true>(&self.v6, guard, Bits::v6(addr))
-    }
-
-    fn root(&self, prefix: &Prefix) -> &Slot<Node<V>> {
-        if prefix.v6 {
-            &self.v6
-        } else {
-            &self.v4
-        }
+        self.v6.lookup(guard, Bits::from(addr))
     }
 
     /// Gives a prefix to `owner`, whoever had it before. May sleep.
@@ -317,201 +577,41 @@ impl<V: Owner> AllowedIps<V> {
     ///
     /// `ENOMEM`; nothing has changed then.
     pub(crate) fn insert(&self, _writer: &mut Writer, prefix: Prefix, owner: &Shared<V>) -> Result {
-        let root = self.root(&prefix);
-        // What is found stays in the trie, since the caller has the writer; counted references, because
-        // memory is needed.
-        let (parent, found) = {
-            let guard = rcu::read_lock();
-            let place = Self::find(root, &prefix, &guard);
-            let keep = |node: SharedRef<'_, Node<V>>| node.upgrade().ok_or(ENOENT);
-            (
-                place.parent.map(keep).transpose()?,
-                place.found.map(keep).transpose()?,
-            )
-        };
-        if let Some(node) = &found {
-            if node.prefix == prefix {
-                return Self::give(node, owner);
-            }
+        match prefix {
+            Prefix::V4(net) => self.v4.insert(net, owner),
+            Prefix::V6(net) => self.v6.insert(net, owner),
         }
-        // What is there goes below the new node, or beside it below a fork.
-        let (node, new) = match found {
-            None => {
-                let node = Node::new(prefix, Some(owner), [])?;
-                (node.clone(), node)
-            }
-            Some(old) => {
-                let common = old.prefix.key.common(prefix.key).min(old.prefix.bits);
-                if common >= prefix.bits {
-                    let node = Node::new(prefix, Some(owner), [old])?;
-                    (node.clone(), node)
-                } else {
-                    let node = Node::new(prefix, Some(owner), [])?;
-                    let between = Prefix {
-                        key: prefix.key.prefix(common),
-                        bits: common,
-                        v6: prefix.v6,
-                    };
-                    let fork = Node::new(between, None, [old, node.clone()])?;
-                    (node, fork)
-                }
-            }
-        };
-        owner.with_prefixes(|list| list.add(node))?;
-        slot_below(root, parent.as_deref(), prefix.key).set(Some(new));
-        Ok(())
-    }
-
-    /// Goes down towards `prefix` as far as nodes are shorter prefixes of it. There has to be a
-    /// [`Writer`], so that what is found stays in the trie.
-    fn find<'g>(root: &Slot<Node<V>>, prefix: &Prefix, guard: &'g Guard) -> Place<'g, V> {
-        if prefix.v6 {
-            Self::find_in::<true>(root, prefix, guard)
-        } else {
-            Self::find_in::<false>(root, prefix, guard)
-        }
-    }
-
-    fn find_in<'g, const V6: bool>(
-        root: &Slot<Node<V>>,
-        prefix: &Prefix,
-        guard: &'g Guard,
-    ) -> Place<'g, V> {
-        let mut place = Place {
-            above: None,
-            parent: None,
-            found: root.load(guard),
-        };
-        while let Some(node) = place.found {
-            let at = node.get();
-            let bits = at.prefix.bits;
-            if bits >= prefix.bits || !at.prefix.key.same::<V6>(prefix.key, at.mask) {
-                break;
-            }
-            place.above = place.parent;
-            place.parent = Some(node);
-            place.found = at.child(prefix.key.bit_of::<V6>(bits)).load(guard);
-        }
-        place
-    }
-
-    /// Gives the prefix of a node that is there to `owner`.
-    fn give(node: &Shared<Node<V>>, owner: &Shared<V>) -> Result {
-        if let Some(old) = node.owner.get() {
-            if Shared::ptr_eq(&old, owner) {
-                return Ok(());
-            }
-            old.with_prefixes(|list| list.remove(node));
-            if let Err(e) = owner.with_prefixes(|list| list.add(node.clone())) {
-                // There was room for it a moment ago.
-                old.with_prefixes(|list| list.add(node.clone()))?;
-                return Err(e);
-            }
-        } else {
-            owner.with_prefixes(|list| list.add(node.clone()))?;
-        }
-        node.owner.set(Some(owner.clone()));
-        Ok(())
     }
 
     /// Takes a prefix away from `owner`; nothing happens if it belongs to somebody else. May sleep.
     pub(crate) fn remove(&self, _writer: &mut Writer, prefix: &Prefix, owner: &Shared<V>) {
-        let root = self.root(prefix);
-        owner.with_prefixes(|list| {
-            let guard = rcu::read_lock();
-            let place = Self::find(root, prefix, &guard);
-            let Some(node) = place.found.map(SharedRef::get) else {
-                return;
-            };
-            let is_owner = |other: SharedRef<'_, V>| core::ptr::eq(other.get(), &**owner);
-            if node.prefix == *prefix && node.owner.load(&guard).is_some_and(is_owner) {
-                list.remove(node);
-                Self::unlink(root, &place, &guard);
-            }
-        });
+        match prefix {
+            Prefix::V4(net) => self.v4.remove(net, owner),
+            Prefix::V6(net) => self.v6.remove(net, owner),
+        }
     }
 
     /// Takes all prefixes away from `owner`. May sleep.
     pub(crate) fn remove_owner(&self, _writer: &mut Writer, owner: &Shared<V>) {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
         for node in list.0.iter() {
-            let root = self.root(&node.prefix);
-            let guard = rcu::read_lock();
-            let place = Self::find(root, &node.prefix, &guard);
-            if place
-                .found
-                .is_some_and(|found| core::ptr::eq(found.get(), &**node))
-            {
-                Self::unlink(root, &place, &guard);
-            } else {
-                node.owner.set(None);
+            match node {
+                Listed::V4(node) => self.v4.remove_listed(node),
+                Listed::V6(node) => self.v6.remove_listed(node),
             }
         }
     }
 
-    /// Empties the trie, but not the lists of the owners, for which [`AllowedIps::forget`] is to be
+    /// Empties the tries, but not the lists of the owners, for which [`AllowedIps::forget`] is to be
     /// called.
     pub(crate) fn clear(&self, _writer: &mut Writer) {
-        self.v4.set(None);
-        self.v6.set(None);
+        self.v4.root.set(None);
+        self.v6.root.set(None);
     }
 
     /// Empties the list of an owner after [`AllowedIps::clear`]. May sleep.
     pub(crate) fn forget(owner: &Shared<V>) {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
-        for node in list.0.iter() {
-            node.owner.set(None);
-        }
+        list.0.iter().for_each(Listed::disown);
     }
-
-    /// Takes the owner from the node that was found, and out of the trie what serves no purpose any more.
-    fn unlink(root: &Slot<Node<V>>, place: &Place<'_, V>, guard: &Guard) {
-        let Some(node) = place.found.map(SharedRef::get) else {
-            return;
-        };
-        let key = node.prefix.key;
-        node.owner.set(None);
-        let parent = place.parent.map(SharedRef::get);
-        let slot = slot_below(root, parent, key);
-        match (node.child(false).load(guard), node.child(true).load(guard)) {
-            // Still a fork.
-            (Some(_), Some(_)) => {}
-            (Some(child), None) | (None, Some(child)) => slot.set(child.upgrade()),
-            (None, None) => {
-                slot.set(None);
-                // The node above may be a fork that has only one child now.
-                if let Some(parent) = parent.filter(|parent| !parent.owner.is_some()) {
-                    let other = parent.child(!key.bit(parent.prefix.bits)).load(guard);
-                    let above = place.above.map(SharedRef::get);
-                    slot_below(root, above, key).set(other.and_then(SharedRef::upgrade));
-                }
-            }
-        }
-    }
-}
-
-/// The owner of the longest prefix of `key`, an address of IPv6 or IPv4.
-fn lookup<'g, V: Owner, const V6: bool>(
-    root: &Slot<Node<V>>,
-    guard: &'g Guard,
-    key: Bits,
-) -> Option<SharedRef<'g, V>> {
-    let length = if V6 { 128 } else { 32 };
-    let mut best = None;
-    let mut next = root.load(guard);
-    while let Some(node) = next {
-        let node = node.get();
-        if !node.prefix.key.same::<V6>(key, node.mask) {
-            break;
-        }
-        if let Some(owner) = node.owner.load(guard) {
-            best = Some(owner);
-        }
-        let bits = node.prefix.bits;
-        if bits >= length {
-            break;
-        }
-        next = node.child(key.bit_of::<V6>(bits)).load(guard);
-    }
-    best
 }

@@ -59,6 +59,7 @@ use crate::net::pipeline::Pipeline;
 use crate::net::pool::Buffers;
 use crate::net::rcu::{
     self,
+    Object,
     Shared,
     Slot, //
 };
@@ -138,6 +139,10 @@ pub(crate) struct LocalIdentity {
     /// Keys of mac1 and cookies in messages to us.
     pub(crate) cookie_keys: CookieKeys,
 }
+
+impl Object for LocalIdentity {}
+
+impl Object for CookieSecret {}
 
 /// What the administrator configured; guarded by [`Device::config`].
 pub(crate) struct Config {
@@ -388,6 +393,8 @@ impl Device {
         self.home.get(rtnl)
     }
 }
+
+impl Object for Device {}
 
 impl LinkDriver for Device {
     const KIND: &'static CStr = c"wireguard";

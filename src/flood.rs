@@ -26,6 +26,7 @@ use crate::net::endpoint::Address;
 use crate::net::hashtable::HashMap;
 use crate::net::rcu::{
     self,
+    Object,
     Shared,
     Slot, //
 };
@@ -249,6 +250,8 @@ impl Worker {
     }
 }
 
+impl Object for Worker {}
+
 impl Runnable for Worker {
     fn task(&self) -> &Task<Self> {
         &self.task
@@ -288,6 +291,8 @@ struct SourceState {
     #[pin]
     bucket: BhLock<Bucket>,
 }
+
+impl Object for SourceState {}
 
 /// The bucket of one source.
 type Source = Shared<SourceState>;

@@ -28,6 +28,7 @@ use crate::net::hashtable::HashMap;
 use crate::net::libcrypto;
 use crate::net::rcu::{
     self,
+    Object,
     Shared,
     Slot, //
 };
@@ -61,6 +62,8 @@ pub(crate) struct Keypair {
     #[pin]
     window: BhLock<ReplayWindow>,
 }
+
+impl Object for Keypair {}
 
 impl Keypair {
     fn new(session: Session) -> Result<Shared<Self>> {

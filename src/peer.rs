@@ -53,7 +53,10 @@ use crate::net::endpoint::{
 };
 use crate::net::libcrypto;
 use crate::net::pipeline::Lane;
-use crate::net::rcu::Shared;
+use crate::net::rcu::{
+    Object,
+    Shared, //
+};
 use crate::net::workqueue::{
     Queue,
     Runnable,
@@ -177,6 +180,8 @@ pub(crate) struct Peer {
     #[pin]
     task: Task<Peer>,
 }
+
+impl Object for Peer {}
 
 impl Owner for Peer {
     fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R {

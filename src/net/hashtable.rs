@@ -22,6 +22,7 @@ use super::libcrypto::{
 };
 use super::rcu::{
     Guard,
+    Object,
     Shared,
     Slot, //
 };
@@ -51,6 +52,8 @@ struct Entry<K: Key, V: Send + Sync + 'static> {
     value: V,
     next: Slot<Entry<K, V>>,
 }
+
+impl<K: Key, V: Send + Sync + 'static> Object for Entry<K, V> {}
 
 /// A map from `K` to `V`.
 #[pin_data]

@@ -32,6 +32,28 @@ pub(crate) use kernel::sync::rcu::{
 
 use super::bindings;
 
+/// What a [`Shared`] can count references to.
+pub(crate) trait Object: Send + Sync + 'static {
+    /// Nothing but slots, which [`Object::release`] names, and plain numbers. Such objects need no destructor, and
+    /// the allocator frees them in batches after a grace period, without a callback for each.
+    const BARE: bool = false;
+
+    /// Calls [`Slot::release`] for each slot of a bare object whose last reference is gone.
+    fn release(&self, _dying: &Dying) {}
+}
+
+/// An object whose last reference is gone, but which readers may still look at.
+pub(crate) struct Dying {
+    /// Where it is.
+    memory: core::ops::Range<usize>,
+    /// Inside how many others it ends.
+    depth: u32,
+}
+
+/// Bare objects end inside one another as deep as this; those below have to wait for a callback, so that a long chain
+/// does not use up the stack.
+const MAX_DEPTH: u32 = 1;
+
 /// Objects that exist, those that wait for their grace period included.
 static LIVE: Atomic<isize> = Atomic::new(0);
 
@@ -50,20 +72,20 @@ struct Inner<T> {
 /// # Invariants
 ///
 /// `ptr` points to an `Inner<T>` made by [`Shared::pin_init`], and this value owns one count of it.
-pub(crate) struct Shared<T: Send + Sync + 'static> {
+pub(crate) struct Shared<T: Object> {
     ptr: NonNull<Inner<T>>,
     _owns: PhantomData<Inner<T>>,
 }
 
 // The object is pinned, the reference to it is not.
-impl<T: Send + Sync + 'static> Unpin for Shared<T> {}
+impl<T: Object> Unpin for Shared<T> {}
 
 // SAFETY: A counted reference gives out only `&T`, and may be the one that drops the `T`.
-unsafe impl<T: Send + Sync + 'static> Send for Shared<T> {}
+unsafe impl<T: Object> Send for Shared<T> {}
 // SAFETY: As above.
-unsafe impl<T: Send + Sync + 'static> Sync for Shared<T> {}
+unsafe impl<T: Object> Sync for Shared<T> {}
 
-impl<T: Send + Sync + 'static> Shared<T> {
+impl<T: Object> Shared<T> {
     /// Allocates an object. May sleep.
     pub(crate) fn new(value: T) -> Result<Self> {
         // SAFETY: Writing `value` into the slot initialises it.
@@ -149,13 +171,37 @@ impl<T: Send + Sync + 'static> Shared<T> {
         }
     }
 
+    /// Gives the count up, `depth` objects inside others that end for it.
+    fn put(&self, depth: u32) {
+        if !self.inner().refs.dec_and_test() {
+            return;
+        }
+        if !T::BARE || depth > MAX_DEPTH {
+            // SAFETY: Nobody can take a count any more, so this happens once, and the head is used for nothing else.
+            // The callback destroys and frees the object after all present readers are done.
+            unsafe { bindings::call_rcu(self.inner().head.get(), Some(free::<T>)) };
+            return;
+        }
+        let start = self.ptr.as_ptr() as usize;
+        self.inner().value.release(&Dying {
+            memory: start..start.wrapping_add(core::mem::size_of::<Inner<T>>()),
+            depth,
+        });
+        LIVE.fetch_sub(1, Relaxed);
+        // SAFETY: As above. The memory is from `kmalloc()`; the allocator frees it after all present readers are done.
+        // A bare object needs no destructor.
+        unsafe {
+            bindings::kvfree_call_rcu(self.inner().head.get().cast(), self.ptr.as_ptr().cast());
+        }
+    }
+
     fn inner(&self) -> &Inner<T> {
         // SAFETY: By the type invariant the object lives at least as long as `self`.
         unsafe { self.ptr.as_ref() }
     }
 }
 
-impl<T: Send + Sync + 'static> Deref for Shared<T> {
+impl<T: Object> Deref for Shared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -163,7 +209,7 @@ impl<T: Send + Sync + 'static> Deref for Shared<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Clone for Shared<T> {
+impl<T: Object> Clone for Shared<T> {
     fn clone(&self) -> Self {
         self.inner().refs.inc();
         // INVARIANT: The count was just taken.
@@ -174,14 +220,9 @@ impl<T: Send + Sync + 'static> Clone for Shared<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Shared<T> {
+impl<T: Object> Drop for Shared<T> {
     fn drop(&mut self) {
-        if self.inner().refs.dec_and_test() {
-            let head = self.inner().head.get();
-            // SAFETY: Nobody can take a count any more, so this happens once, and the head is used for
-            // nothing else. The callback frees the object after all present readers are done.
-            unsafe { bindings::call_rcu(head, Some(free::<T>)) };
-        }
+        self.put(0);
     }
 }
 
@@ -218,7 +259,7 @@ impl<T> Deref for SharedRef<'_, T> {
     }
 }
 
-impl<'g, T: Send + Sync + 'static> SharedRef<'g, T> {
+impl<'g, T: Object> SharedRef<'g, T> {
     /// A counted reference, unless the last one is gone already.
     pub(crate) fn upgrade(self) -> Option<Shared<T>> {
         let refs = self.inner.refs.as_atomic();
@@ -250,17 +291,22 @@ impl<'g, T: Send + Sync + 'static> SharedRef<'g, T> {
 ///
 /// # Invariants
 ///
-/// `ptr` is null or owns one count of an `Inner<T>`.
-pub(crate) struct Slot<T: Send + Sync + 'static> {
+/// `ptr` is null, or owns one count of an `Inner<T>`, or has been released: then [`RELEASED`] is added to it, it owns
+/// nothing, and the object is good for those who were reading when the slot was released, and only they can reach the
+/// slot.
+pub(crate) struct Slot<T: Object> {
     ptr: Atomic<*mut Inner<T>>,
 }
 
-// SAFETY: A slot is a `Shared` that can be exchanged atomically.
-unsafe impl<T: Send + Sync + 'static> Send for Slot<T> {}
-// SAFETY: As above.
-unsafe impl<T: Send + Sync + 'static> Sync for Slot<T> {}
+/// Objects are aligned, so that this bit of a pointer is free.
+const RELEASED: usize = 1;
 
-impl<T: Send + Sync + 'static> Slot<T> {
+// SAFETY: A slot is a `Shared` that can be exchanged atomically.
+unsafe impl<T: Object> Send for Slot<T> {}
+// SAFETY: As above.
+unsafe impl<T: Object> Sync for Slot<T> {}
+
+impl<T: Object> Slot<T> {
     /// A slot with nothing in it.
     pub(crate) const fn empty() -> Self {
         Self {
@@ -279,15 +325,21 @@ impl<T: Send + Sync + 'static> Slot<T> {
         }
     }
 
-    /// What is in the slot now.
-    pub(crate) fn load<'g>(&self, _guard: &'g Guard) -> Option<SharedRef<'g, T>> {
+    /// The pointer as it is.
+    fn raw(&self) -> *mut Inner<T> {
         // What the pointer leads to is read through it, so no more ordering is needed (`rcu_dereference`).
         // A function call, which a load by the atomic's own method is, would cost more than all the rest.
         // SAFETY: The pointer is the atomic's.
-        let ptr = NonNull::new(unsafe { self.ptr.as_ptr().read_volatile() })?;
-        // SAFETY: The slot owned a count when the pointer was read under the guard; the object is freed
-        // only after a grace period that began when the last count went, so not before the guard ends.
-        Some(SharedRef {
+        unsafe { self.ptr.as_ptr().read_volatile() }
+    }
+
+    /// What is in the slot now.
+    pub(crate) fn load<'g>(&self, _guard: &'g Guard) -> Option<SharedRef<'g, T>> {
+        let ptr = self.raw().map_addr(|addr| addr & !RELEASED);
+        // SAFETY: The slot owned a count when the pointer was read under the guard, or was released while the guard
+        // was held; the object is freed only after a grace period that began when the last count went, so not
+        // before the guard ends.
+        NonNull::new(ptr).map(|ptr| SharedRef {
             inner: unsafe { ptr.as_ref() },
         })
     }
@@ -300,8 +352,27 @@ impl<T: Send + Sync + 'static> Slot<T> {
             if let Some(object) = object.upgrade() {
                 return Some(object);
             }
+            if self.raw().addr() & RELEASED != 0 {
+                break;
+            }
         }
         None
+    }
+
+    /// The count that belongs to a pointer that has been in a slot.
+    ///
+    /// # Safety
+    ///
+    /// The pointer is in the slot no longer.
+    unsafe fn owned(ptr: *mut Inner<T>) -> Option<Shared<T>> {
+        if ptr.addr() & RELEASED != 0 {
+            return None;
+        }
+        // INVARIANT: The count comes out of the slot.
+        NonNull::new(ptr).map(|ptr| Shared {
+            ptr,
+            _owns: PhantomData,
+        })
     }
 
     /// Puts `new` in and takes out what was there.
@@ -309,12 +380,10 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let new = new.map_or(core::ptr::null_mut(), |new| {
             new.into_raw().cast_mut().cast()
         });
+        // INVARIANT: The count of `new` goes into the slot.
         let old = self.ptr.xchg(new, Full);
-        // INVARIANT: The count of `new` went into the slot, that of `old` comes out of it.
-        NonNull::new(old).map(|ptr| Shared {
-            ptr,
-            _owns: PhantomData,
-        })
+        // SAFETY: It was just exchanged.
+        unsafe { Self::owned(old) }
     }
 
     /// Puts `new` in and drops what was there.
@@ -327,22 +396,34 @@ impl<T: Send + Sync + 'static> Slot<T> {
         self.swap(None)
     }
 
+    /// Gives up the count of what is in the slot, which goes on showing it to the present readers. Only for
+    /// slots inside the dying object; nothing happens to others.
+    pub(crate) fn release(&self, dying: &Dying) {
+        let ptr = self.raw();
+        if ptr.is_null() || !dying.memory.contains(&(core::ptr::from_ref(self) as usize)) {
+            return;
+        }
+        // INVARIANT: Readers find a way to the dying object no longer, its last count being gone. Present readers may
+        // see the pointer with or without the mark.
+        let old = self.ptr.xchg(ptr.map_addr(|addr| addr | RELEASED), Full);
+        // SAFETY: It was just exchanged for a pointer that owns nothing.
+        if let Some(object) = unsafe { Self::owned(old) } {
+            object.put(dying.depth.wrapping_add(1));
+            core::mem::forget(object);
+        }
+    }
+
     /// Whether anything is in the slot.
     pub(crate) fn is_some(&self) -> bool {
-        // SAFETY: As in `load`.
-        !unsafe { self.ptr.as_ptr().read_volatile() }.is_null()
+        !self.raw().is_null()
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Slot<T> {
+impl<T: Object> Drop for Slot<T> {
     fn drop(&mut self) {
-        // SAFETY: Nobody else has the slot any more, so this need not be atomic.
-        let ptr = unsafe { self.ptr.as_ptr().read() };
-        // INVARIANT: The count comes out of the slot, which is not used again.
-        drop(NonNull::new(ptr).map(|ptr| Shared {
-            ptr,
-            _owns: PhantomData,
-        }));
+        // Nobody else has the slot any more, so this need not be atomic.
+        // SAFETY: The slot is not used again.
+        drop(unsafe { Self::owned(self.raw()) });
     }
 }
 

@@ -47,7 +47,7 @@ use super::skb::Skb;
 pub(crate) use super::rtnl_lock::Rtnl;
 
 /// A driver of layer 3 tunnel devices.
-pub(crate) trait LinkDriver: Send + Sync + Sized + 'static {
+pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// The type's name.
     const KIND: &'static CStr;
     /// Octets that a packet needs in front and behind.
@@ -125,7 +125,7 @@ unsafe impl Entry for Head {
 ///
 /// `owner` is there from before the device is registered until `ndo_uninit`, and does not change between.
 #[repr(C)]
-struct Private<T: Send + Sync + 'static> {
+struct Private<T: rcu::Object> {
     head: Head,
     owner: Option<Shared<T>>,
 }

@@ -34,6 +34,7 @@ use super::errno::*;
 use super::netdev::Net;
 use super::rcu::{
     self,
+    Object,
     RawSlot,
     Shared, //
 };
@@ -57,7 +58,7 @@ pub(crate) const HEADER_LEN: usize = 8;
 const QUEUE_LIMIT: i32 = 16 << 20;
 
 /// Who takes the datagrams.
-pub(crate) trait Receiver: Send + Sync + Sized + 'static {
+pub(crate) trait Receiver: Object + Sized {
     /// What is left to be done with a datagram; dropping it does it.
     type Work<'a>;
 

@@ -16,7 +16,10 @@ use kernel::sync::atomic::{
 };
 
 use super::bindings;
-use super::rcu::Shared;
+use super::rcu::{
+    Object,
+    Shared, //
+};
 
 /// A workqueue.
 ///
@@ -170,7 +173,7 @@ impl Drop for Queue {
 }
 
 /// An object with a [`Task`].
-pub(crate) trait Runnable: Send + Sync + Sized + 'static {
+pub(crate) trait Runnable: Object + Sized {
     /// The object's own task.
     fn task(&self) -> &Task<Self>;
 

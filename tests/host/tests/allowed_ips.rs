@@ -19,6 +19,7 @@ use wireguard_host::rng::Rng;
 pub mod prelude {
     pub type Result<T = (), E = super::Error> = core::result::Result<T, E>;
     pub const ENOENT: super::Error = super::Error;
+    pub const ENOMEM: super::Error = super::Error;
 }
 
 #[derive(Debug)]
@@ -54,6 +55,17 @@ mod net {
         use std::sync::{Arc, Mutex};
 
         pub(crate) struct Guard;
+
+        pub(crate) struct Dying;
+
+        pub(crate) trait Object {
+            #[allow(dead_code)]
+            const BARE: bool = false;
+
+            /// Not called: the last reference drops what the object leads to.
+            #[allow(dead_code)]
+            fn release(&self, _dying: &Dying) {}
+        }
 
         pub(crate) fn read_lock() -> Guard {
             Guard
@@ -130,6 +142,10 @@ mod net {
                 *self.0.lock().unwrap() = new.map(|new| new.0);
             }
 
+            pub(crate) fn release(&self, _dying: &Dying) {
+                self.set(None);
+            }
+
             pub(crate) fn is_some(&self) -> bool {
                 self.0.lock().unwrap().is_some()
             }
@@ -176,6 +192,8 @@ struct Peer {
     number: usize,
     prefixes: Mutex<PrefixList<Peer>>,
 }
+
+impl net::rcu::Object for Peer {}
 
 impl Owner for Peer {
     fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R {
