@@ -24,7 +24,6 @@ use kernel::sync::{
 
 use crate::allowed_ips::{
     Owner,
-    Prefix,
     PrefixList, //
 };
 use crate::counters::Dropped;
@@ -399,11 +398,6 @@ impl Peer {
     /// Seconds; zero for off.
     pub(crate) fn persistent_keepalive(&self) -> u16 {
         self.timers.lock().machine.persistent_keepalive()
-    }
-
-    /// The allowed IP at a position of the peer's list. May sleep.
-    pub(crate) fn prefix(&self, index: usize) -> Option<Prefix> {
-        self.prefixes.lock().get(index)
     }
 
     /// State for the netlink interface.

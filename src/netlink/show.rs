@@ -15,7 +15,10 @@ use super::{
     AF_INET6,
     PROTOCOL_VERSION, //
 };
-use crate::allowed_ips::Prefix;
+use crate::allowed_ips::{
+    Owner,
+    Prefix, //
+};
 use crate::device::Config;
 use crate::net::genl::Message;
 use crate::peer::Peer;
@@ -59,17 +62,13 @@ fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result 
         }
     };
     let first = *allowed_ip;
-    let mut result = Ok(());
-    loop {
-        let Some(prefix) = peer.prefix(*allowed_ip) else {
-            break;
-        };
-        result = put_prefix(m, &prefix);
-        if result.is_err() {
-            break;
+    let result = peer.with_prefixes(|prefixes| {
+        while let Some(prefix) = prefixes.get(*allowed_ip) {
+            put_prefix(m, &prefix)?;
+            *allowed_ip = allowed_ip.saturating_add(1);
         }
-        *allowed_ip = allowed_ip.saturating_add(1);
-    }
+        Ok(())
+    });
     if *allowed_ip == first {
         m.cancel(list);
     } else {
@@ -84,31 +83,44 @@ fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result 
 
 /// The attributes of a peer apart from its allowed IPs; only the name if they are out already.
 fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
-    m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key)?;
     if !first {
-        return Ok(());
+        return m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key);
     }
-    m.put_bytes(
-        peer_attr::PRESHARED_KEY,
-        peer.handshake.lock().remote.preshared(),
-    )?;
     let status = peer.status();
-    m.put_bytes(
-        peer_attr::LAST_HANDSHAKE_TIME,
-        &timespec(status.last_handshake),
-    )?;
-    m.put_u16(
-        peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
-        status.persistent_keepalive,
-    )?;
-    m.put_u64(peer_attr::TX_BYTES, peer.tx_bytes.load(Relaxed))?;
-    m.put_u64(peer_attr::RX_BYTES, peer.rx_bytes.load(Relaxed))?;
-    m.put_u32(peer_attr::PROTOCOL_VERSION, PROTOCOL_VERSION)?;
-    if let Some(endpoint) = peer.endpoint() {
-        let (sockaddr, len) = endpoint.remote.to_sockaddr();
-        m.put_bytes(peer_attr::ENDPOINT, sockaddr.get(..len).unwrap_or_default())?;
-    }
-    Ok(())
+    let endpoint = peer
+        .endpoint()
+        .map(|endpoint| endpoint.remote.to_sockaddr());
+    let endpoint = endpoint
+        .as_ref()
+        .and_then(|(sockaddr, len)| sockaddr.get(..*len));
+    let handshake = peer.handshake.lock();
+    let all: [(u16, &[u8]); 8] = [
+        (peer_attr::PUBLIC_KEY, &peer.public_key),
+        (peer_attr::PRESHARED_KEY, handshake.remote.preshared()),
+        (
+            peer_attr::LAST_HANDSHAKE_TIME,
+            &timespec(status.last_handshake),
+        ),
+        (
+            peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
+            &status.persistent_keepalive.to_ne_bytes(),
+        ),
+        (
+            peer_attr::TX_BYTES,
+            &peer.tx_bytes.load(Relaxed).to_ne_bytes(),
+        ),
+        (
+            peer_attr::RX_BYTES,
+            &peer.rx_bytes.load(Relaxed).to_ne_bytes(),
+        ),
+        (peer_attr::PROTOCOL_VERSION, &PROTOCOL_VERSION.to_ne_bytes()),
+        (peer_attr::ENDPOINT, endpoint.unwrap_or_default()),
+    ];
+    let [without_endpoint @ .., _] = &all;
+    m.put_all(match endpoint {
+        Some(_) => &all,
+        None => without_endpoint,
+    })
 }
 
 /// Seconds and nanoseconds as a `struct __kernel_timespec`.
@@ -124,21 +136,17 @@ pub(super) fn timespec((seconds, nanoseconds): (u64, u32)) -> [u8; 16] {
 }
 
 fn put_prefix(m: &mut Message<'_>, prefix: &Prefix) -> Result {
-    let nest = m.nest(0)?;
     let family = if prefix.is_v6() { AF_INET6 } else { AF_INET };
     let (octets, len) = prefix.octets();
-    let result = m
-        .put_u8(allowedip_attr::CIDR_MASK, prefix.bits())
-        .and_then(|()| m.put_u16(allowedip_attr::FAMILY, family))
-        .and_then(|()| {
-            m.put_bytes(
+    m.put_nest(
+        0,
+        &[
+            (allowedip_attr::CIDR_MASK, &[prefix.bits()]),
+            (allowedip_attr::FAMILY, &family.to_ne_bytes()),
+            (
                 allowedip_attr::IPADDR,
                 octets.get(..len).unwrap_or_default(),
-            )
-        });
-    match result {
-        Ok(()) => m.end(nest),
-        Err(_) => m.cancel(nest),
-    }
-    result
+            ),
+        ],
+    )
 }

@@ -34,6 +34,11 @@ remove)
 	a python3 netlink.py send /share/insert >/dev/null
 	traffic=(python3 netlink.py send /share/remove)
 	;;
+dump)
+	ip -n a link add wg1 type wireguard
+	a wg setconf wg1 /share/peers.conf
+	traffic=(python3 netlink.py dump wg1)
+	;;
 *)
 	echo "# unknown kind of traffic '$kind'"
 	exit 1
@@ -42,14 +47,14 @@ esac
 sysctl -qw kernel.kptr_restrict=0
 ip netns exec a "${traffic[@]}" >/dev/null 2>&1 &
 case $kind in
-handshakes | insert | remove) ;;
+handshakes | insert | remove | dump) ;;
 *) sleep 0.5 ;;
 esac
 received() { ip netns exec b cat /sys/class/net/wg0/statistics/rx_"$1" /sys/class/net/wg0/statistics/tx_"$1" | awk '{ n += $1 } END { print n }'; }
 packets=$(received packets) octets=$(received bytes)
 touch /share/profile.begin
 case $kind in
-handshakes | insert | remove) wait ;;
+handshakes | insert | remove | dump) wait ;;
 *) sleep "$span" ;;
 esac
 touch /share/profile.end
