@@ -531,6 +531,9 @@ fn keep_key_fresh(peer: &Shared<Peer>) {
 impl Job for Incoming {
     type Scope = Gro;
 
+    // Packets go up the stack, not into a queue.
+    const ON_ONE_CPU: bool = false;
+
     fn with_scope<R>(f: impl FnOnce(&mut Gro) -> R) -> R {
         gro::with_gro(&bh::disable(), f)
     }

@@ -566,6 +566,8 @@ fn keep_key_fresh(peer: &Shared<Peer>) {
 impl Job for Outgoing {
     type Scope = ();
 
+    const ON_ONE_CPU: bool = true;
+
     fn with_scope<R>(f: impl FnOnce(&mut ()) -> R) -> R {
         f(&mut ())
     }

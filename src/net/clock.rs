@@ -12,6 +12,12 @@ pub(crate) fn boottime_coarse_ns() -> u64 {
     unsafe { bindings::ktime_get_coarse_boottime_ns() }
 }
 
+/// A count of timer ticks, which wraps. Any context.
+pub(crate) fn ticks() -> usize {
+    // SAFETY: The variable is there for the whole life of the kernel; it is read at once.
+    unsafe { (&raw const bindings::jiffies).read_volatile() as usize }
+}
+
 /// Wall clock time: seconds since the Unix epoch and nanoseconds. Any context.
 pub(crate) fn realtime() -> (u64, u32) {
     let mut ts = bindings::timespec64::default();

@@ -9,7 +9,8 @@
 //! CPU has not spent too much time on such jobs lately ([`Load`]): a hop to another thread costs more
 //! than most jobs, above all when the machine is busy and the thread has to wait for its turn. Under
 //! bulk load jobs go to workers on all CPUs, which process them in any order; who finishes the job at the
-//! head of a lane completes it, and all finished ones behind it.
+//! head of a lane completes it, and all finished ones behind it. Where it matters on which CPU that is, a lane has
+//! a home ([`Job::ON_ONE_CPU`]), and workers elsewhere hand over to the one there what they have processed.
 //!
 //! A job that waits is on two lists: the queue of a CPU, until it is processed, and its lane, until it
 //! is completed. Locks: a CPU's queue, then a lane; both with bottom halves off.
@@ -23,9 +24,18 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+mod lane;
 mod load;
 
+use lane::{
+    finish,
+    flush,
+    Node,
+    Stage, //
+};
 use load::Load;
+
+pub(crate) use lane::Lane;
 
 use super::bh::{
     self,
@@ -47,6 +57,10 @@ const BATCH_JOBS: usize = 64;
 pub(crate) trait Job: Send + Sized + 'static {
     /// What completions that follow one another have in common.
     type Scope;
+
+    /// Whether a lane's jobs, as long as they come one after the other, have to be completed on one CPU, because
+    /// what leaves a CPU may be overtaken by what leaves another one later.
+    const ON_ONE_CPU: bool;
 
     /// Makes a scope and runs `f` in it, bottom halves off.
     fn with_scope<R>(f: impl FnOnce(&mut Self::Scope) -> R) -> R;
@@ -73,106 +87,6 @@ pub(crate) trait Job: Send + Sized + 'static {
 
     /// Ends the work, in the lane's order, bottom halves off.
     fn complete(&mut self, scope: &mut Self::Scope);
-}
-
-/// A submitted job.
-///
-/// # Invariants
-///
-/// `lane` is the job's lane and `cpu` the queue that the node is on or was taken from; both live as long
-/// as the node. `stage` and `absorbed` are guarded by the lane's lock. While the job waits only the holder
-/// of that lock uses it, while it is in work only the worker that took it does, and when it is done only
-/// the one that flushes the lane.
-struct Node<J> {
-    job: UnsafeCell<J>,
-    lane: *const Lane<J>,
-    cpu: *const CpuQueue<J>,
-    cost: usize,
-    /// Cost of the jobs that this one has taken over.
-    absorbed: usize,
-    next_in_lane: *mut Node<J>,
-    next_on_cpu: *mut Node<J>,
-    stage: Stage,
-}
-
-/// How far a submitted job is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// On a CPU's queue.
-    Waiting,
-    /// A worker has it.
-    InWork,
-    /// To be completed.
-    Done,
-}
-
-/// The order of some jobs.
-#[pin_data]
-pub(crate) struct Lane<J> {
-    #[pin]
-    state: BhLock<LaneState<J>>,
-}
-
-/// # Invariants
-///
-/// `head` to `tail` are linked by `next_in_lane`; the lane owns the nodes.
-struct LaneState<J> {
-    head: *mut Node<J>,
-    tail: *mut Node<J>,
-    /// Somebody completes jobs of this lane and will look at the head again under the lock.
-    flushing: bool,
-}
-
-// SAFETY: The nodes are owned, and jobs may be sent.
-unsafe impl<J: Send> Send for LaneState<J> {}
-
-impl<J: Job> Lane<J> {
-    /// An empty lane.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            state <- new_bh_lock!(
-                LaneState {
-                    head: ptr::null_mut(),
-                    tail: ptr::null_mut(),
-                    flushing: false,
-                },
-                "pipeline.lane"
-            ),
-        })
-    }
-
-    /// Adds `job` to the last one of the lane, if that still waits.
-    ///
-    /// # Safety
-    ///
-    /// `this` is the job's lane.
-    unsafe fn absorb(this: *const Self, job: J, limit: usize) -> Result<(), J> {
-        // SAFETY: The lane lives as long as a job of it: `job`, and if that goes, the one on the list.
-        let state = unsafe { &*this }.state.lock();
-        let tail = state.tail;
-        // SAFETY: The lane owns its nodes. A job that waits is used by who holds the lock.
-        unsafe {
-            if tail.is_null() || (*tail).stage != Stage::Waiting {
-                return Err(job);
-            }
-            let (cost, cpu) = (job.cost(), &*(*tail).cpu);
-            if cpu.load_with(cost) > limit {
-                return Err(job);
-            }
-            (*(*tail).job.get()).absorb(job)?;
-            (*tail).absorbed = (*tail).absorbed.saturating_add(cost);
-            cpu.absorbed.fetch_add(cost, Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Takes the right to complete jobs of the lane, if it has none. Who gets it must call [`flush`].
-    fn claim(&self) -> bool {
-        let mut state = self.state.lock();
-        let idle = state.head.is_null() && !state.flushing;
-        state.flushing |= idle;
-        idle
-    }
 }
 
 /// A job that its submitter may do at once; dropping it does it. Other jobs of the lane wait for it.
@@ -204,6 +118,8 @@ impl<J: Job> Drop for Ready<'_, J> {
 #[repr(C)]
 struct CpuQueue<J> {
     work: UnsafeCell<bindings::work_struct>,
+    /// The workqueue; lives as long as the pipeline.
+    workers: *mut bindings::workqueue_struct,
     #[pin]
     state: BhLock<CpuState<J>>,
     /// Octets that wait, to be read without the lock.
@@ -217,11 +133,13 @@ struct CpuQueue<J> {
 
 /// # Invariants
 ///
-/// `head` to `tail` are linked by `next_on_cpu`; none of the nodes is done.
+/// `head` to `tail` are linked by `next_on_cpu`, and so is `processed`; none of the nodes is done.
 struct CpuState<J> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
     cost: usize,
+    /// Jobs that other CPUs have processed and that have to be completed here; the last one first.
+    processed: *mut Node<J>,
 }
 
 // SAFETY: Jobs may be sent.
@@ -250,16 +168,19 @@ impl<J: Job> Pipeline<J> {
     pub(crate) fn new(queue: Queue, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
+        let workers = queue.as_ptr();
         let mut cpus = Vector::new();
         for number in 0..count {
             let cpu = KBox::pin_init(
                 pin_init!(CpuQueue {
                     work: UnsafeCell::new(bindings::work_struct::default()),
+                    workers,
                     state <- new_bh_lock!(
                         CpuState::<J> {
                             head: ptr::null_mut(),
                             tail: ptr::null_mut(),
                             cost: 0,
+                            processed: ptr::null_mut(),
                         },
                         "pipeline.cpu"
                     ),
@@ -297,7 +218,7 @@ impl<J: Job> Pipeline<J> {
     pub(crate) fn start(&self, job: J) -> Result<Option<Ready<'_, J>>, J> {
         let bh = bh::disable();
         if let Some(cpu) = self.this_cpu(&bh) {
-            if cpu.load.permits() && job.lane().claim() {
+            if cpu.load.permits() && job.lane().claim(cpu.number) {
                 return Ok(Some(Ready {
                     job,
                     begun: cpu.load.enter(),
@@ -348,6 +269,7 @@ impl<J: Job> Pipeline<J> {
             lane: job.lane(),
             job: UnsafeCell::new(job),
             cpu,
+            home: ptr::null(),
             cost,
             absorbed: 0,
             next_in_lane: ptr::null_mut(),
@@ -357,16 +279,11 @@ impl<J: Job> Pipeline<J> {
         let node = KBox::into_raw(node);
 
         let mut queue = cpu.state.lock();
-        {
-            // SAFETY: The node is not shared yet; its lane lives as long as its job.
-            let mut lane = unsafe { &*(*node).lane }.state.lock();
-            if lane.tail.is_null() {
-                lane.head = node;
-            } else {
-                // SAFETY: The lane owns its nodes; the link is guarded by the lane's lock.
-                unsafe { (*lane.tail).next_in_lane = node };
-            }
-            lane.tail = node;
+        // SAFETY: The node is not shared before the queue is unlocked; its lane lives as long as its job.
+        unsafe {
+            let home = (*(*node).lane).push(node, cpu.number);
+            let home = home.and_then(|number| self.cpus.get(number as usize));
+            (*node).home = home.map_or(ptr::null(), |home| &raw const **home);
         }
         if queue.tail.is_null() {
             queue.head = node;
@@ -379,7 +296,7 @@ impl<J: Job> Pipeline<J> {
         queue.cost = queue.cost.saturating_add(cost);
         cpu.waiting.store(queue.cost, Relaxed);
         drop(queue);
-        self.kick(cpu);
+        cpu.kick();
         Ok(())
     }
 
@@ -398,17 +315,13 @@ impl<J: Job> Pipeline<J> {
         }
     }
 
-    fn kick(&self, cpu: &CpuQueue<J>) {
-        // SAFETY: The item is initialised and lives as long as the pipeline, which flushes the queue
-        // before it goes.
-        unsafe {
-            bindings::queue_work_on(cpu.number, self.queue.as_ptr(), cpu.work.get());
-        }
-    }
-
     /// Waits until all jobs that were submitted so far are completed. Sleeps.
     pub(crate) fn stop(&self) {
         self.queue.flush();
+        if J::ON_ONE_CPU {
+            // What was handed over on the way.
+            self.queue.flush();
+        }
     }
 }
 
@@ -427,6 +340,15 @@ impl<J: Job> CpuQueue<J> {
             .saturating_add(cost)
     }
 
+    /// Has the worker look at the queue.
+    fn kick(&self) {
+        // SAFETY: The item is initialised and lives as long as the pipeline, which flushes the queue
+        // before it goes.
+        unsafe {
+            bindings::queue_work_on(self.number, self.workers, self.work.get());
+        }
+    }
+
     fn pop(&self) -> *mut Node<J> {
         let mut state = self.state.lock();
         let node = state.head;
@@ -443,20 +365,6 @@ impl<J: Job> CpuQueue<J> {
         node
     }
 
-    /// From here on nothing is added to a job any more.
-    ///
-    /// # Safety
-    ///
-    /// The caller has taken `node` from this queue.
-    unsafe fn begin(&self, node: *mut Node<J>) {
-        // SAFETY: The node is not done, so it lives, and so does its lane.
-        unsafe {
-            let _lane = (*(*node).lane).state.lock();
-            (*node).stage = Stage::InWork;
-            self.absorbed.fetch_sub((*node).absorbed, Relaxed);
-        }
-    }
-
     /// Takes some jobs from the queue and processes them; returns the chain of them, linked by
     /// `next_on_cpu`.
     fn process_batch(&self) -> *mut Node<J> {
@@ -471,10 +379,9 @@ impl<J: Job> CpuQueue<J> {
             // SAFETY: The nodes were taken from the queue and are not done; when they are in work they are
             // ours alone.
             unsafe {
-                self.begin(node);
-                cost = cost
-                    .saturating_add((*node).cost)
-                    .saturating_add((*node).absorbed);
+                let absorbed = (*(*node).lane).begin(node);
+                self.absorbed.fetch_sub(absorbed, Relaxed);
+                cost = cost.saturating_add((*node).cost).saturating_add(absorbed);
                 (*(*node).job.get()).process();
                 (*node).next_on_cpu = ptr::null_mut();
                 if last.is_null() {
@@ -491,96 +398,68 @@ impl<J: Job> CpuQueue<J> {
         first
     }
 
-    /// Processes and completes some jobs; `false` when none is left.
-    fn run_batch(&self) -> bool {
-        let _bh = bh::disable();
-        let mut node = self.process_batch();
-        if node.is_null() {
-            return false;
-        }
+    /// Takes the jobs that others have processed for this CPU, the first one first, linked by `next_on_cpu`.
+    fn take_processed(&self) -> *mut Node<J> {
+        let mut node = {
+            let mut state = self.state.lock();
+            core::mem::replace(&mut state.processed, ptr::null_mut())
+        };
+        let mut first = ptr::null_mut();
         while !node.is_null() {
-            // SAFETY: Until `finish` has it, the node is ours; so are those behind it.
+            // SAFETY: The nodes are not done, so they live; they were taken from the list, and are ours.
             unsafe {
                 let next = (*node).next_on_cpu;
-                // Jobs of one lane that were processed together are completed together.
-                let more = !next.is_null() && ptr::eq((*node).lane, (*next).lane);
-                finish(node, !more);
+                (*node).next_on_cpu = first;
+                first = node;
                 node = next;
             }
         }
-        true
+        first
     }
-}
 
-/// Marks a job as processed and, with `may_flush`, completes what its lane has ready.
-///
-/// No job is left behind: it is marked as done under the lane's lock. Either nobody is flushing, and we do;
-/// or somebody is, who takes the lock again before he stops, and finds the mark.
-///
-/// # Safety
-///
-/// The caller has taken `node` from a CPU queue and has processed it. Without `may_flush`, it holds
-/// another node of the same lane that it will finish with it.
-unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool) {
-    // SAFETY: Until it is done nobody else uses the node, and the lane lives as long as its job.
-    let lane = unsafe { &*(*node).lane };
-    let mut state = lane.state.lock();
-    // SAFETY: As above.
-    unsafe { (*node).stage = Stage::Done };
-    if state.flushing || !may_flush {
-        return;
-    }
-    // From here on only we complete jobs of the lane; so our own node, or the one completed last,
-    // keeps the lane alive.
-    state.flushing = true;
-    drop(state);
-    flush(lane);
-}
-
-/// Completes what the lane has ready, and gives up the right to do so. The caller has that right, and
-/// something that keeps the lane alive until it is the first to be completed here.
-fn flush<J: Job>(lane: &Lane<J>) {
-    let mut last: Option<KBox<Node<J>>> = None;
-    loop {
-        let mut state = lane.state.lock();
-        if !state.head_is_done() {
-            state.flushing = false;
-            break;
-        }
-        drop(state);
-        // The scope ends before anybody else may go on: its end may be what others see of the order.
-        J::with_scope(|scope| {
-            while let Some(mut current) = lane.pop_done() {
-                current.job.get_mut().complete(scope);
-                last = Some(current);
+    /// Completes processed jobs, linked by `next_on_cpu`, or hands them over.
+    ///
+    /// # Safety
+    ///
+    /// The caller has taken the nodes from a CPU queue, and they have been processed.
+    unsafe fn finish_chain(&self, mut node: *mut Node<J>) {
+        while !node.is_null() {
+            // SAFETY: Until `finish` has it, or it is on the other list, the node is ours; so are those behind it.
+            unsafe {
+                let next = (*node).next_on_cpu;
+                let home = (*node).home;
+                if home.is_null() || ptr::eq(home, self) {
+                    // Jobs of one lane that were processed together are completed together.
+                    let more = !next.is_null() && ptr::eq((*node).lane, (*next).lane);
+                    finish(node, !more);
+                } else {
+                    let home = &*home;
+                    {
+                        let mut state = home.state.lock();
+                        (*node).next_on_cpu = state.processed;
+                        state.processed = node;
+                    }
+                    home.kick();
+                }
+                node = next;
             }
-        });
-    }
-    drop(last);
-}
-
-impl<J> LaneState<J> {
-    fn head_is_done(&self) -> bool {
-        // SAFETY: The lane owns its nodes, and the stage is guarded by its lock.
-        !self.head.is_null() && unsafe { (*self.head).stage == Stage::Done }
-    }
-}
-
-impl<J> Lane<J> {
-    /// Takes the head out, if it is done. Only the one who flushes may call this.
-    fn pop_done(&self) -> Option<KBox<Node<J>>> {
-        let mut state = self.state.lock();
-        if !state.head_is_done() {
-            return None;
         }
-        let head = state.head;
-        // SAFETY: As in `head_is_done`.
-        state.head = unsafe { (*head).next_in_lane };
-        if state.head.is_null() {
-            state.tail = ptr::null_mut();
-        }
-        // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
-        Some(unsafe { KBox::from_raw(head) })
+    }
+
+    /// Processes and completes some jobs; `false` when none is left.
+    fn run_batch(&self) -> bool {
+        let _bh = bh::disable();
+        let processed = if J::ON_ONE_CPU {
+            self.take_processed()
+        } else {
+            ptr::null_mut()
+        };
+        // SAFETY: All were taken from queues and have been processed.
+        unsafe { self.finish_chain(processed) };
+        let node = self.process_batch();
+        // SAFETY: As above.
+        unsafe { self.finish_chain(node) };
+        !node.is_null() || !processed.is_null()
     }
 }
 

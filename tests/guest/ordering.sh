@@ -5,6 +5,7 @@
 # slow
 # Packets of one flow stay in order, and none is lost, on a clean link with one, two and four CPUs: bulk TCP in
 # both directions without a retransmission and without a segment out of order, UDP without a datagram out of order.
+# A veth queues a packet on the CPU that sends it, so what one CPU sends may be overtaken by what another one does.
 # With a clock that counts instructions, a slow host is not mistaken for a lossy link.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -15,17 +16,11 @@ counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
 }
 
-# A veth queues a packet on the CPU that sends it, and so reorders a flow that is sent by several. Here each flow has a
-# CPU that it is received on, as with a network card.
 # usage: online CPUS    the others are taken away
 online() {
-	local cpu n
+	local cpu
 	for cpu in 1 2 3; do
 		echo $((cpu < $1)) >/sys/devices/system/cpu/cpu$cpu/online
-	done
-	for n in a b; do
-		printf '%x\n' $(((1 << $1) - 1)) |
-			ip netns exec $n tee /sys/class/net/veth0/queues/rx-0/rps_cpus >/dev/null || return
 	done
 	is "$(nproc)" "$1"
 }

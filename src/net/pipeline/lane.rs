@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The order in which jobs are completed.
+
+use core::cell::UnsafeCell;
+use core::ptr;
+
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+use super::{
+    CpuQueue,
+    Job, //
+};
+use crate::net::bh::BhLock;
+use crate::net::clock;
+use crate::new_bh_lock;
+
+/// A submitted job.
+///
+/// # Invariants
+///
+/// `lane` is the job's lane, `cpu` the queue that the node is on or was taken from, and `home` that of the CPU
+/// where it has to be completed; all live as long as the node. `stage` and `absorbed` are guarded by the lane's
+/// lock. While the job waits only the holder of that lock uses it, while it is in work only the worker that took it
+/// does, and when it is done only the one that flushes the lane.
+pub(super) struct Node<J> {
+    pub(super) job: UnsafeCell<J>,
+    pub(super) lane: *const Lane<J>,
+    pub(super) cpu: *const CpuQueue<J>,
+    /// Null if it does not matter.
+    pub(super) home: *const CpuQueue<J>,
+    pub(super) cost: usize,
+    /// Cost of the jobs that this one has taken over.
+    pub(super) absorbed: usize,
+    pub(super) next_in_lane: *mut Node<J>,
+    pub(super) next_on_cpu: *mut Node<J>,
+    pub(super) stage: Stage,
+}
+
+/// How far a submitted job is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// On a CPU's queue.
+    Waiting,
+    /// A worker has it.
+    InWork,
+    /// To be completed.
+    Done,
+}
+
+/// The order of some jobs.
+#[pin_data]
+pub(crate) struct Lane<J> {
+    #[pin]
+    state: BhLock<LaneState<J>>,
+}
+
+/// # Invariants
+///
+/// `head` to `tail` are linked by `next_in_lane`; the lane owns the nodes.
+struct LaneState<J> {
+    head: *mut Node<J>,
+    tail: *mut Node<J>,
+    /// Somebody completes jobs of this lane and will look at the head again under the lock.
+    flushing: bool,
+    /// The CPU on which jobs are completed, for those of [`Job::ON_ONE_CPU`]. It changes only while there are none.
+    home: i32,
+    /// When the last one was completed, in ticks.
+    completed: usize,
+}
+
+// SAFETY: The nodes are owned, and jobs may be sent.
+unsafe impl<J: Send> Send for LaneState<J> {}
+
+impl<J> LaneState<J> {
+    /// No job is under way.
+    fn is_idle(&self) -> bool {
+        self.head.is_null() && !self.flushing
+    }
+
+    fn head_is_done(&self) -> bool {
+        // SAFETY: The lane owns its nodes, and the stage is guarded by its lock.
+        !self.head.is_null() && unsafe { (*self.head).stage == Stage::Done }
+    }
+}
+
+/// Ticks after which a CPU has passed on all that was completed there.
+const SETTLED: usize = 2;
+
+impl<J: Job> LaneState<J> {
+    /// Makes `cpu` the lane's home if it may be. `true` if it is.
+    ///
+    /// What a CPU has completed may still be in a queue there (the backlog of a software device), which
+    /// something completed elsewhere would overtake.
+    fn settle(&mut self, cpu: i32) -> bool {
+        if self.home == cpu {
+            return true;
+        }
+        let may = self.is_idle() && clock::ticks().wrapping_sub(self.completed) >= SETTLED;
+        if may {
+            self.home = cpu;
+        }
+        may
+    }
+}
+
+impl<J: Job> Lane<J> {
+    /// An empty lane.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            state <- new_bh_lock!(
+                LaneState {
+                    head: ptr::null_mut(),
+                    tail: ptr::null_mut(),
+                    flushing: false,
+                    home: -1,
+                    completed: 0,
+                },
+                "pipeline.lane"
+            ),
+        })
+    }
+
+    /// Adds a new node at the end. Returns the CPU on which it has to be completed, if that matters; `cpu`, where it will
+    /// be processed, if possible.
+    ///
+    /// # Safety
+    ///
+    /// `node` is good, of this lane, and on no list.
+    pub(super) unsafe fn push(&self, node: *mut Node<J>, cpu: i32) -> Option<i32> {
+        let mut state = self.state.lock();
+        let home = J::ON_ONE_CPU.then(|| {
+            state.settle(cpu);
+            state.home
+        });
+        if state.tail.is_null() {
+            state.head = node;
+        } else {
+            // SAFETY: The lane owns its nodes; the link is guarded by the lane's lock.
+            unsafe { (*state.tail).next_in_lane = node };
+        }
+        state.tail = node;
+        home
+    }
+
+    /// Adds `job` to the last one of the lane, if that still waits.
+    ///
+    /// # Safety
+    ///
+    /// `this` is the job's lane.
+    pub(super) unsafe fn absorb(this: *const Self, job: J, limit: usize) -> Result<(), J> {
+        // SAFETY: The lane lives as long as a job of it: `job`, and if that goes, the one on the list.
+        let state = unsafe { &*this }.state.lock();
+        let tail = state.tail;
+        // SAFETY: The lane owns its nodes. A job that waits is used by who holds the lock.
+        unsafe {
+            if tail.is_null() || (*tail).stage != Stage::Waiting {
+                return Err(job);
+            }
+            let (cost, cpu) = (job.cost(), &*(*tail).cpu);
+            if cpu.load_with(cost) > limit {
+                return Err(job);
+            }
+            (*(*tail).job.get()).absorb(job)?;
+            (*tail).absorbed = (*tail).absorbed.saturating_add(cost);
+            cpu.absorbed.fetch_add(cost, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// From here on nothing is added to a job any more. Returns the cost of what it has taken over.
+    ///
+    /// # Safety
+    ///
+    /// The caller has taken `node`, of this lane, from its CPU's queue.
+    pub(super) unsafe fn begin(&self, node: *mut Node<J>) -> usize {
+        let _state = self.state.lock();
+        // SAFETY: The node is not done, so it lives; these fields are guarded by the lock.
+        unsafe {
+            (*node).stage = Stage::InWork;
+            (*node).absorbed
+        }
+    }
+
+    /// Takes the right to complete jobs of the lane on `cpu`, if it has none. Who gets it must call [`flush`].
+    pub(super) fn claim(&self, cpu: i32) -> bool {
+        let mut state = self.state.lock();
+        let free = state.is_idle() && (!J::ON_ONE_CPU || state.settle(cpu));
+        state.flushing |= free;
+        free
+    }
+
+    /// Takes the head out, if it is done. Only the one who flushes may call this.
+    fn pop_done(&self) -> Option<KBox<Node<J>>> {
+        let mut state = self.state.lock();
+        if !state.head_is_done() {
+            return None;
+        }
+        let head = state.head;
+        // SAFETY: As in `head_is_done`.
+        state.head = unsafe { (*head).next_in_lane };
+        if state.head.is_null() {
+            state.tail = ptr::null_mut();
+        }
+        // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
+        Some(unsafe { KBox::from_raw(head) })
+    }
+}
+
+/// Marks a job as processed and, with `may_flush`, completes what its lane has ready.
+///
+/// No job is left behind: it is marked as done under the lane's lock. Either nobody is flushing, and we do;
+/// or somebody is, who takes the lock again before he stops, and finds the mark.
+///
+/// # Safety
+///
+/// The caller has taken `node` from a CPU queue and has processed it; it is the worker of the node's home, if the
+/// node has one. Without `may_flush`, it holds another node of the same lane that it will finish with it.
+pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool) {
+    // SAFETY: Until it is done nobody else uses the node, and the lane lives as long as its job.
+    let lane = unsafe { &*(*node).lane };
+    let mut state = lane.state.lock();
+    // SAFETY: As above.
+    unsafe { (*node).stage = Stage::Done };
+    if state.flushing || !may_flush {
+        return;
+    }
+    // From here on only we complete jobs of the lane; so our own node, or the one completed last,
+    // keeps the lane alive.
+    state.flushing = true;
+    drop(state);
+    flush(lane);
+}
+
+/// Completes what the lane has ready, and gives up the right to do so. The caller has that right, and
+/// something that keeps the lane alive until it is the first to be completed here.
+pub(super) fn flush<J: Job>(lane: &Lane<J>) {
+    let mut last: Option<KBox<Node<J>>> = None;
+    loop {
+        let mut state = lane.state.lock();
+        if !state.head_is_done() {
+            state.flushing = false;
+            if J::ON_ONE_CPU {
+                state.completed = clock::ticks();
+            }
+            break;
+        }
+        drop(state);
+        // The scope ends before anybody else may go on: its end may be what others see of the order.
+        J::with_scope(|scope| {
+            while let Some(mut current) = lane.pop_done() {
+                current.job.get_mut().complete(scope);
+                last = Some(current);
+            }
+        });
+    }
+    drop(last);
+}
