@@ -34,7 +34,7 @@ seconds() {
 # processes, and stays for the next group: to start a process takes long in a guest that counts instructions.
 # usage: tunnel [4|6]    the IP version outside
 tunnel() {
-	local outside=${1:-4} n i=1
+	local outside=${1:-4} n i=1 address=192.168.241.2
 	[ "$(cat /tmp/tunnel 2>/dev/null)" != "$outside" ] || return 0
 	no_tunnel
 	echo begun >/tmp/tunnel
@@ -64,11 +64,10 @@ tunnel() {
 		i=2
 	done
 	ip netns exec b iperf3 -s -D -I /tmp/iperf3.pid >/dev/null
-	if [ "$WG_DRIVER" = none ]; then
-		a ping -q -c 3 -i 0.1 -W 3 10.0.0.2 >/dev/null
-	else
-		a ping -q -c 3 -i 0.1 -W 3 192.168.241.2 >/dev/null
-	fi || return
+	[ "$WG_DRIVER" != none ] || address=10.0.0.2
+	a ping -q -c 3 -i 0.1 -W 3 $address >/dev/null || return
+	# So that no measurement has to wait for a page of the program.
+	[ -n "$(rate $address 1 -b 1M)" ] && [ -n "$(flood $address 64 1)" ] || return
 	echo "$outside" >/tmp/tunnel
 }
 
@@ -105,28 +104,36 @@ no_tunnel() {
 	rm -f /tmp/tunnel
 }
 
-# What the receiver got of bulk traffic, in Mbit/s. usage: rate ADDRESS OPTION...
+# What iperf3 says the receiver got, by the time for which it was told to send. It measures that time itself, but until
+# the last words have been exchanged: when these wait for the guest's file server, the clock jumps.
+RECEIVED='
+	/receiver$/ { line = $0 }
+	END {
+		n = split(line, field, " ")
+		for (i = 1; i <= n; i++) {
+			if (field[i] ~ /^[0-9.]+-[0-9.]+$/) { split(field[i], time, "-"); span = time[2] - time[1] }
+			if (unit == "Mbit/s" && field[i] == "Kbits/sec")
+				printf "%.1f\n", field[i - 1] / 1000 * span / seconds
+			if (unit == "packets/s" && field[i] ~ /^[0-9]+\/[0-9]+$/) {
+				split(field[i], count, "/")
+				printf "%.0f\n", (count[2] - count[1]) / seconds
+			}
+		}
+	}'
+
+# What the receiver got of bulk traffic, in Mbit/s. usage: rate ADDRESS SECONDS [OPTION...]
 rate() {
-	local address=$1
-	shift
-	ip netns exec a iperf3 --connect-timeout 5000 -f k -c "$address" "$@" |
-		awk '/receiver/ { if (/SUM/) sum = $0; else last = $0 }
-			END {
-				n = split(sum == "" ? last : sum, field, " ")
-				for (i = 2; i <= n; i++) if (field[i] == "Kbits/sec") printf "%.1f\n", field[i - 1] / 1000
-			}'
+	local address=$1 seconds=$2
+	shift 2
+	# The line of all streams together comes last.
+	ip netns exec a iperf3 --connect-timeout 5000 -f k -c "$address" -t "$seconds" "$@" |
+		awk -v unit=Mbit/s -v seconds="$seconds" "$RECEIVED"
 }
 
 # Packets a second that the receiver got of a flood. usage: flood ADDRESS SIZE SECONDS
 flood() {
 	ip netns exec a iperf3 --connect-timeout 5000 -f k -c "$1" -u -b 0 -l "$2" -t "$3" |
-		awk '/receiver/ {
-			split($3, span, "-")
-			for (i = 4; i <= NF; i++) if ($i ~ /^[0-9]+\/[0-9]+$/) {
-				split($i, count, "/")
-				printf "%.0f\n", (count[2] - count[1]) / (span[2] - span[1])
-			}
-		}'
+		awk -v unit=packets/s -v seconds="$3" "$RECEIVED"
 }
 
 # A percentile of numbers, one on each line (nearest rank). usage: percentile P

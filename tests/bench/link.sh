@@ -6,4 +6,4 @@ cd "$(dirname "$0")" && source ./lib.sh
 wanted link-tcp-1 || exit 0
 
 tunnel 4 || exit
-result link-tcp-1 "$(rate 10.0.0.2 -t "$(seconds 3 1)")" Mbit/s
+result link-tcp-1 "$(rate 10.0.0.2 "$(seconds 3 1)")" Mbit/s

@@ -21,12 +21,12 @@ features() {
 
 tunnel 4 || exit
 features off tx-udp-segmentation || exit
-! wanted tcp-software-gso || result tcp-software-gso "$(rate 192.168.241.2 -t "$span")" Mbit/s
+! wanted tcp-software-gso || result tcp-software-gso "$(rate 192.168.241.2 "$span")" Mbit/s
 if wanted tcp-gro; then
 	# A veth uses its NAPI, and with it GRO, for a sender that does not segment at all.
 	features off tso || exit
 	features on gro || exit
-	result tcp-gro "$(rate 192.168.241.2 -t "$span")" Mbit/s
+	result tcp-gro "$(rate 192.168.241.2 "$span")" Mbit/s
 	features off gro
 	features on tso
 fi

@@ -31,6 +31,10 @@ load() {
 	esac
 }
 
+# khugepaged has the lowest priority: while it waits for its turn in the middle of its work, with a lock, the process
+# whose memory it is about stands still, for a second on a busy CPU.
+echo never >/sys/kernel/mm/transparent_hugepage/enabled
+
 status=0
 for run; do
 	WG_DRIVER=${run%%:*}

@@ -9,7 +9,7 @@ span=$(seconds 3 1)
 for outside in 4 6; do
 	wanted tcp-1-ipv$outside tcp-4-ipv$outside tcp-reverse-ipv$outside || continue
 	tunnel $outside || exit
-	! wanted tcp-1-ipv$outside || result tcp-1-ipv$outside "$(rate 192.168.241.2 -t "$span")" Mbit/s
-	! wanted tcp-4-ipv$outside || result tcp-4-ipv$outside "$(rate 192.168.241.2 -t "$span" -P 4)" Mbit/s
-	! wanted tcp-reverse-ipv$outside || result tcp-reverse-ipv$outside "$(rate 192.168.241.2 -t "$span" -R)" Mbit/s
+	! wanted tcp-1-ipv$outside || result tcp-1-ipv$outside "$(rate 192.168.241.2 "$span")" Mbit/s
+	! wanted tcp-4-ipv$outside || result tcp-4-ipv$outside "$(rate 192.168.241.2 "$span" -P 4)" Mbit/s
+	! wanted tcp-reverse-ipv$outside || result tcp-reverse-ipv$outside "$(rate 192.168.241.2 "$span" -R)" Mbit/s
 done
