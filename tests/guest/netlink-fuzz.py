@@ -8,13 +8,14 @@ The requests know the structure of the family (the attributes that include/uapi/
 names, their types, flags and nesting) and break it in one place or several. The same seed makes the
 same requests. One line for each goes to OUTPUT: its number, its errno, and what it was.
 
-After a request that was refused the interfaces get a configuration that is always the same: the in-tree
-driver keeps what it did before it found the fault, this one does nothing then, and the errors of later
-requests depend on what is there.
+The in-tree driver keeps what it did before it found the fault in a request; this one does nothing then, and the
+errors of later requests depend on what is there. So what a refused request has changed is undone; how many there
+were is the last line of what is printed.
 """
 
 import os
 import random
+import re
 import socket
 import struct
 import sys
@@ -29,6 +30,11 @@ U8, U16, U32, U64, NAME, KEY, TIME, ENDPOINT, ADDRESS, PEERS, ALLOWED_IPS = rang
 DEVICE = {1: U32, 2: NAME, 3: KEY, 4: KEY, 5: U32, 6: U16, 7: U32, 8: PEERS}
 PEER = {1: KEY, 2: KEY, 3: U32, 4: ENDPOINT, 5: U16, 6: TIME, 7: U64, 8: U64, 9: ALLOWED_IPS, 10: U32}
 ALLOWED_IP = {1: U16, 2: ADDRESS, 3: U8, 4: U32}
+
+# In a dump, the attributes of a peer that change by themselves: the last handshake, octets received and sent.
+VOLATILE = re.compile(rb"\x14\0\x06\0.{16}|\x0c\0[\x07\x08]\0.{8}", re.DOTALL)
+# A request with many peers is sent in parts of about this length.
+PART = 30000
 
 
 def attribute(kind, payload, nested=False):
@@ -123,24 +129,6 @@ class Requests:
             out += attribute(4, struct.pack("=I", 1))
         return out
 
-    def base(self, interface):
-        """A request that makes this interface's configuration what it always is after a refusal."""
-        peers = b""
-        for i in range(1, 4):
-            allowed = b"".join(
-                attribute(0, attribute(1, struct.pack("=H", 2)) + attribute(2, prefix[:4]) + attribute(3, b"\x18"), True)
-                for prefix in self.prefixes[4 * i : 4 * i + 3]
-            )
-            peers += attribute(0, attribute(1, self.keys[i]) + attribute(9, allowed, True), True)
-        return (
-            attribute(2, interface.encode() + b"\0")
-            + attribute(3, self.keys[0])
-            + attribute(5, struct.pack("=I", 1))
-            + attribute(6, struct.pack("=H", 0))
-            + attribute(7, struct.pack("=I", 0))
-            + attribute(8, peers, True)
-        )
-
     def next(self):
         """The command, its flags, and its attributes."""
         r = self.random
@@ -169,6 +157,63 @@ class Requests:
         return command, flags, body
 
 
+def attributes(data):
+    """Kind and payload of each attribute."""
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        yield kind & 0x3FFF, data[4:length]
+        data = data[(length + 3) & ~3 :]
+
+
+class State:
+    """The configuration of an interface, out of a dump."""
+
+    def __init__(self, dump):
+        self.key, self.port, self.mark, self.peers = bytes(32), bytes(2), bytes(4), {}
+        for kind, payload in attributes(dump):
+            if kind == 3:
+                self.key = payload
+            elif kind == 6:
+                self.port = payload
+            elif kind == 7:
+                self.mark = payload
+            for _, peer in attributes(payload) if kind == 8 else ():
+                # A peer that does not fit one message goes on in the next one, by its key alone.
+                parts = dict(attributes(peer))
+                known = self.peers.setdefault(parts[1], {9: frozenset()})
+                known.update((k, v) for k, v in parts.items() if k in (2, 4, 5))
+                known[9] |= frozenset(ip for _, ip in attributes(parts.get(9, b"")))
+
+    def __eq__(self, other):
+        return self.__dict__ == other.__dict__
+
+    def requests_from(self, name, present):
+        """The bodies of requests that lead here from another state."""
+        head = attribute(2, name.encode() + b"\0")
+        first = head
+        for kind, value, old in ((3, self.key, present.key), (6, self.port, present.port), (7, self.mark, present.mark)):
+            first += attribute(kind, value) if value != old else b""
+        parts = [attribute(1, key) + attribute(3, struct.pack("=I", 1)) for key in present.peers if key not in self.peers]
+        for key, peer in self.peers.items():
+            old = present.peers.get(key)
+            if old == peer:
+                continue
+            if old and 4 in old and 4 not in peer:
+                # An endpoint cannot be taken away.
+                parts.append(attribute(1, key) + attribute(3, struct.pack("=I", 1)))
+            ips = b"".join(attribute(0, ip, True) for ip in peer[9])
+            values = b"".join(attribute(k, peer[k]) for k in (2, 4, 5) if k in peer)
+            parts.append(attribute(1, key) + attribute(3, struct.pack("=I", 2)) + values + attribute(9, ips, True))
+        bodies, peers = [], b""
+        for part in parts:
+            peers += attribute(0, part, True)
+            if len(peers) > PART:
+                bodies.append(attribute(8, peers, True))
+                peers = b""
+        bodies.append(attribute(8, peers, True) if peers else b"")
+        return [(first if i == 0 else head) + body for i, body in enumerate(bodies)]
+
+
 class Netlink:
     def __init__(self):
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)  # NETLINK_GENERIC
@@ -195,6 +240,13 @@ class Netlink:
                     return -struct.unpack_from("=i", message)[0], answers
                 answers.append(message)
 
+    def dump(self, family, interface):
+        """The attributes of an interface and its peers."""
+        error, answers = self.ask(family, 0, NLM_F_DUMP, attribute(2, interface.encode() + b"\0"))
+        assert error == 0, os.strerror(error)
+        data = b"".join(answer[4:] for answer in answers)
+        return VOLATILE.sub(lambda match: match[0][:4] + bytes(len(match[0]) - 4), data)
+
     def family(self, name):
         error, answers = self.ask(GENL_ID_CTRL, 3, 0, attribute(2, name.encode() + b"\0"))
         if error:
@@ -212,19 +264,31 @@ def main():
     count, seed, output, interfaces = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
     requests, netlink = Requests(seed, interfaces), Netlink()
     family = netlink.family("wireguard")
-    errors = {}
+    errors, undone = {}, 0
+    before = {interface: netlink.dump(family, interface) for interface in interfaces}
     with open(output, "w", encoding="ascii") as out:
         for number in range(count):
             command, flags, body = requests.next()
             error, _ = netlink.ask(family, command, flags, body)
-            for interface in interfaces if error and command == 1 else []:
-                refused, _ = netlink.ask(family, 1, 0, requests.base(interface))
-                assert refused == 0, os.strerror(refused)
+            changed = False
+            # A request that names none may name one by its number.
+            for interface in [name for name in interfaces if name.encode() in body] or interfaces:
+                after = netlink.dump(family, interface)
+                if error and after != before[interface]:
+                    wanted, changed = State(before[interface]), True
+                    for undo in wanted.requests_from(interface, State(after)):
+                        refused, _ = netlink.ask(family, 1, 0, undo)
+                        assert refused == 0, os.strerror(refused)
+                    after = netlink.dump(family, interface)
+                    assert State(after) == wanted, f"request {number} could not be undone"
+                before[interface] = after
+            undone += changed
             name = os.strerror(error) if error else "success"
             errors[name] = errors.get(name, 0) + 1
             out.write(f"{number} {error} {command} {flags:x} {body.hex()}\n")
     for name, n in sorted(errors.items(), key=lambda item: -item[1]):
         print(f"# {n:8} {name}")
+    print(f"# {undone} requests were refused and had changed something")
 
 
 main()
