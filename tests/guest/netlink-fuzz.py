@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Random and mutated requests to the generic netlink family "wireguard".
 
-usage: netlink-fuzz.py COUNT SEED OUTPUT INTERFACE...
+usage: netlink-fuzz.py make COUNT SEED REQUESTS INTERFACE...
+       netlink-fuzz.py send REQUESTS OUTPUT INTERFACE...
 
 The requests know the structure of the family (the attributes that include/uapi/linux/wireguard.h
 names, their types, flags and nesting) and break it in one place or several. The same seed makes the
-same requests. One line for each goes to OUTPUT: its number, its errno, and what it was.
+same requests. REQUESTS has a line for each: command, flags, attributes. OUTPUT gets a line for each: its
+number and its errno.
 
 The in-tree driver keeps what it did before it found the fault in a request; this one does nothing then, and the
 errors of later requests depend on what is there. So what a refused request has changed is undone; how many there
@@ -54,7 +56,8 @@ class Requests:
         self.prefixes = [self.random.randbytes(16) for _ in range(48)]
 
     def one_in(self, n):
-        return self.random.randrange(n) == 0
+        # Asked so often that the quickest way counts.
+        return self.random.random() * n < 1
 
     def value(self, kind, table):
         r = self.random
@@ -260,16 +263,24 @@ class Netlink:
         raise OSError("no family id")
 
 
-def main():
-    count, seed, output, interfaces = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
-    requests, netlink = Requests(seed, interfaces), Netlink()
+def make(count, seed, path, *interfaces):
+    requests = Requests(int(seed), list(interfaces))
+    with open(path, "w", encoding="ascii") as out:
+        for _ in range(int(count)):
+            command, flags, body = requests.next()
+            out.write(f"{command} {flags:x} {body.hex()}\n")
+
+
+def send(path, output, *interfaces):
+    netlink = Netlink()
     family = netlink.family("wireguard")
     errors, undone = {}, 0
     before = {interface: netlink.dump(family, interface) for interface in interfaces}
-    with open(output, "w", encoding="ascii") as out:
-        for number in range(count):
-            command, flags, body = requests.next()
-            error, _ = netlink.ask(family, command, flags, body)
+    with open(path, encoding="ascii") as requests, open(output, "w", encoding="ascii") as out:
+        for number, line in enumerate(requests):
+            command, flags, body = line.rstrip("\n").split(" ")
+            body = bytes.fromhex(body)
+            error, _ = netlink.ask(family, int(command), int(flags, 16), body)
             changed = False
             # A request that names none may name one by its number.
             for interface in [name for name in interfaces if name.encode() in body] or interfaces:
@@ -283,12 +294,11 @@ def main():
                     assert State(after) == wanted, f"request {number} could not be undone"
                 before[interface] = after
             undone += changed
-            name = os.strerror(error) if error else "success"
-            errors[name] = errors.get(name, 0) + 1
-            out.write(f"{number} {error} {command} {flags:x} {body.hex()}\n")
-    for name, n in sorted(errors.items(), key=lambda item: -item[1]):
-        print(f"# {n:8} {name}")
+            errors[error] = errors.get(error, 0) + 1
+            out.write(f"{number} {error}\n")
+    for error, n in sorted(errors.items(), key=lambda item: -item[1]):
+        print(f"# {n:8} {os.strerror(error) if error else 'success'}")
     print(f"# {undone} requests were refused and had changed something")
 
 
-main()
+{"make": make, "send": send}[sys.argv[1]](*sys.argv[2:])
