@@ -18,6 +18,7 @@ NLM_REQUEST, NLM_ACK, NLM_DUMP, NLM_CREATE, NLM_EXCL = 1, 4, 0x300, 0x400, 0x200
 NEWLINK, DELLINK, NEWADDR = 16, 17, 20
 SET_DEVICE, GET_DEVICE = 1, 0
 NESTED = 0x8000
+NETLINK_GENERIC = 16
 
 nth = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
 
@@ -109,7 +110,7 @@ def resolve(name):
 
 
 route = Netlink(socket.NETLINK_ROUTE)
-genl = Netlink(socket.NETLINK_GENERIC)
+genl = Netlink(NETLINK_GENERIC)
 family = resolve(b"wireguard")
 KEYS = [bytes([n]) * 31 + b"\x40" for n in range(1, 9)]
 

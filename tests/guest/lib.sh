@@ -5,6 +5,9 @@
 export WG_COLOR_MODE=never
 TESTS=0
 FAILED=0
+# What may take longer on a kernel for debugging, and how many times.
+SLOW=${WG_FLAVOUR:+5}
+SLOW=${SLOW:-1}
 
 # usage: plan N
 plan() {
@@ -70,7 +73,7 @@ is() {
 
 # Waits until a command succeeds. usage: wait_for SECONDS COMMAND...
 wait_for() {
-	local tries=$(($1 * 10))
+	local tries=$(($1 * 10 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $((tries -= 1)) -gt 0 ] || return 1
@@ -170,7 +173,7 @@ tcp() {
 transfer() {
 	ip netns exec "$2" iperf3 -s -1 -D
 	wait_for 10 sh -c "ip netns exec $2 ss -ltn | grep -q :5201"
-	timeout 60 ip netns exec "$1" iperf3 --connect-timeout 5000 -c "$3" -n "$4" "${@:5}"
+	timeout $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
 # Writes what passes a device to a file, until `captured`. usage: capture NAMESPACE DEVICE FILE [FILTER]
