@@ -40,7 +40,12 @@ python3 tracepoints.py wg_handshake_completed sh -c '
 	ip netns exec a ping -c 1 -W 5 192.168.241.2; sleep 0.5' >/tmp/perf 2>&1
 check "perf counts both sides of a handshake" grep -q '^wg_handshake_completed 2$' /tmp/perf
 python3 tracepoints.py --bpf wg_drop ip netns exec a ping -c 1 -W 1 192.168.241.77 >/tmp/bpf 2>&1
-check "a BPF program decides that a drop is not counted" grep -q '^wg_drop 0$' /tmp/bpf
+# Our own kernels do without kprobes and uprobes, and so without BPF for events.
+if [ -z "$WG_FLAVOUR" ] || grep -q ' perf_event_attach_bpf_prog$' /proc/kallsyms; then
+	check "a BPF program decides that a drop is not counted" grep -q '^wg_drop 0$' /tmp/bpf
+else
+	skip "a BPF program decides that a drop is not counted" "this kernel has no BPF programs for events"
+fi
 python3 tracepoints.py wg_drop ip netns exec a ping -c 1 -W 1 192.168.241.77 >/tmp/bpf 2>&1
 check "without it, it is" grep -q '^wg_drop 1$' /tmp/bpf
 
