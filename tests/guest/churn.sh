@@ -8,7 +8,7 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 7
 
-DURATION=${DURATION:-40}
+DURATION=${DURATION:-$((40 * SLOW))}
 
 # Packets that exist. Each CPU keeps some in store, so the number is good to a few hundred; a leak of one in
 # a thousand packets is far beyond.

@@ -9,7 +9,7 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 9
 
-DURATION=${DURATION:-60}
+DURATION=${DURATION:-$((60 * SLOW))}
 cpus=$(nproc)
 check "there are CPUs to take away" test "$cpus" -ge 2
 online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
