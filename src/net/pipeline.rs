@@ -126,6 +126,8 @@ struct CpuQueue<J> {
     waiting: Atomic<usize>,
     /// Octets that jobs have taken over since they were queued.
     absorbed: Atomic<usize>,
+    /// Octets of jobs that other CPUs have processed and that have not been completed here yet.
+    handed_over: Atomic<usize>,
     load: Load,
     /// Which CPU.
     number: i32,
@@ -133,13 +135,14 @@ struct CpuQueue<J> {
 
 /// # Invariants
 ///
-/// `head` to `tail` are linked by `next_on_cpu`, and so is `processed`; none of the nodes is done.
+/// `head` to `tail` are linked by `next_on_cpu`, and so are `processed` to `last_processed`; none of the nodes is done.
 struct CpuState<J> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
     cost: usize,
-    /// Jobs that other CPUs have processed and that have to be completed here; the last one first.
+    /// Jobs that other CPUs have processed and that have to be completed here.
     processed: *mut Node<J>,
+    last_processed: *mut Node<J>,
 }
 
 // SAFETY: Jobs may be sent.
@@ -181,11 +184,13 @@ impl<J: Job> Pipeline<J> {
                             tail: ptr::null_mut(),
                             cost: 0,
                             processed: ptr::null_mut(),
+                            last_processed: ptr::null_mut(),
                         },
                         "pipeline.cpu"
                     ),
                     waiting: Atomic::new(0),
                     absorbed: Atomic::new(0),
+                    handed_over: Atomic::new(0),
                     load: Load::new(),
                     number: number as i32,
                 }),
@@ -279,11 +284,13 @@ impl<J: Job> Pipeline<J> {
         let node = KBox::into_raw(node);
 
         let mut queue = cpu.state.lock();
-        // SAFETY: The node is not shared before the queue is unlocked; its lane lives as long as its job.
-        unsafe {
-            let home = (*(*node).lane).push(node, cpu.number);
-            let home = home.and_then(|number| self.cpus.get(number as usize));
-            (*node).home = home.map_or(ptr::null(), |home| &raw const **home);
+        // SAFETY: The node is not shared yet; its lane lives as long as its job.
+        let pushed = unsafe { (*(*node).lane).push(node, cpu.number, |home| self.at_home(home)) };
+        if !pushed {
+            drop(queue);
+            // SAFETY: The node is on no list, so it is still ours alone.
+            let node = unsafe { KBox::from_raw(node) };
+            return Err(KBox::into_inner(node).job.into_inner());
         }
         if queue.tail.is_null() {
             queue.head = node;
@@ -298,6 +305,12 @@ impl<J: Job> Pipeline<J> {
         drop(queue);
         cpu.kick();
         Ok(())
+    }
+
+    /// The queue of the CPU where jobs of a lane are completed; none if too much waits for that already.
+    fn at_home(&self, home: i32) -> Option<*const CpuQueue<J>> {
+        let queue = self.cpus.get(home as usize).map(|queue| &**queue)?;
+        (queue.handed_over.load(Relaxed) <= self.limit).then_some(&raw const *queue)
     }
 
     /// Takes a job that need not be done at once: it becomes part of the last one of its lane if that still
@@ -398,23 +411,57 @@ impl<J: Job> CpuQueue<J> {
         first
     }
 
-    /// Takes the jobs that others have processed for this CPU, the first one first, linked by `next_on_cpu`.
+    /// Takes some of the jobs that others have processed for this CPU, linked by `next_on_cpu`.
     fn take_processed(&self) -> *mut Node<J> {
-        let mut node = {
-            let mut state = self.state.lock();
-            core::mem::replace(&mut state.processed, ptr::null_mut())
-        };
-        let mut first = ptr::null_mut();
-        while !node.is_null() {
-            // SAFETY: The nodes are not done, so they live; they were taken from the list, and are ours.
+        let mut state = self.state.lock();
+        let first = state.processed;
+        let mut next = first;
+        let mut last: *mut Node<J> = ptr::null_mut();
+        let mut cost = 0usize;
+        for _ in 0..BATCH_JOBS {
+            if next.is_null() {
+                break;
+            }
+            last = next;
+            // SAFETY: The nodes are not done, so they live; the links are guarded by the lock.
             unsafe {
-                let next = (*node).next_on_cpu;
-                (*node).next_on_cpu = first;
-                first = node;
-                node = next;
+                cost = cost.saturating_add((*last).whole_cost());
+                next = (*last).next_on_cpu;
             }
         }
+        state.processed = next;
+        if next.is_null() {
+            state.last_processed = ptr::null_mut();
+        }
+        if !last.is_null() {
+            // SAFETY: As above.
+            unsafe { (*last).next_on_cpu = ptr::null_mut() };
+        }
+        self.handed_over.fetch_sub(cost, Relaxed);
         first
+    }
+
+    /// Takes over a chain of jobs, from `first` to `last`, that another CPU has processed.
+    ///
+    /// # Safety
+    ///
+    /// The nodes belong to the caller, have been processed, and have this queue for their home.
+    unsafe fn hand_over(&self, first: *mut Node<J>, last: *mut Node<J>, cost: usize) {
+        {
+            let mut state = self.state.lock();
+            // SAFETY: The nodes are the caller's, those on the list live; the links are guarded by the lock.
+            unsafe {
+                (*last).next_on_cpu = ptr::null_mut();
+                if state.last_processed.is_null() {
+                    state.processed = first;
+                } else {
+                    (*state.last_processed).next_on_cpu = first;
+                }
+            }
+            state.last_processed = last;
+            self.handed_over.fetch_add(cost, Relaxed);
+        }
+        self.kick();
     }
 
     /// Completes processed jobs, linked by `next_on_cpu`, or hands them over.
@@ -426,22 +473,23 @@ impl<J: Job> CpuQueue<J> {
         while !node.is_null() {
             // SAFETY: Until `finish` has it, or it is on the other list, the node is ours; so are those behind it.
             unsafe {
-                let next = (*node).next_on_cpu;
                 let home = (*node).home;
                 if home.is_null() || ptr::eq(home, self) {
+                    let next = (*node).next_on_cpu;
                     // Jobs of one lane that were processed together are completed together.
                     let more = !next.is_null() && ptr::eq((*node).lane, (*next).lane);
                     finish(node, !more);
-                } else {
-                    let home = &*home;
-                    {
-                        let mut state = home.state.lock();
-                        (*node).next_on_cpu = state.processed;
-                        state.processed = node;
-                    }
-                    home.kick();
+                    node = next;
+                    continue;
                 }
-                node = next;
+                let (first, mut last, mut cost) = (node, node, (*node).whole_cost());
+                node = (*node).next_on_cpu;
+                while !node.is_null() && ptr::eq((*node).home, home) {
+                    last = node;
+                    cost = cost.saturating_add((*node).whole_cost());
+                    node = (*node).next_on_cpu;
+                }
+                (*home).hand_over(first, last, cost);
             }
         }
     }

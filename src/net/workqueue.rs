@@ -165,6 +165,12 @@ pub(crate) fn online_cpus() -> usize {
     unsafe { bindings::num_online_cpus() as usize }
 }
 
+/// Whether a CPU is online now; `cpu` may be any number. Any context.
+pub(crate) fn is_online(cpu: i32) -> bool {
+    // SAFETY: No requirements; it is the next one after the one before.
+    cpu >= 0 && unsafe { bindings::next_online_cpu(cpu.wrapping_sub(1)) } as i32 == cpu
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; the queue is used by nobody any more.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::net::bh::BhLock;
 use crate::net::clock;
+use crate::net::workqueue;
 use crate::new_bh_lock;
 
 /// A submitted job.
@@ -36,6 +37,13 @@ pub(super) struct Node<J> {
     pub(super) next_in_lane: *mut Node<J>,
     pub(super) next_on_cpu: *mut Node<J>,
     pub(super) stage: Stage,
+}
+
+impl<J> Node<J> {
+    /// The cost of all that the job does, once nothing is added to it any more.
+    pub(super) fn whole_cost(&self) -> usize {
+        self.cost.saturating_add(self.absorbed)
+    }
 }
 
 /// How far a submitted job is.
@@ -97,7 +105,9 @@ impl<J: Job> LaneState<J> {
         if self.home == cpu {
             return true;
         }
-        let may = self.is_idle() && clock::ticks().wrapping_sub(self.completed) >= SETTLED;
+        let may = self.is_idle()
+            && (clock::ticks().wrapping_sub(self.completed) >= SETTLED
+                || !workqueue::is_online(self.home));
         if may {
             self.home = cpu;
         }
@@ -122,18 +132,27 @@ impl<J: Job> Lane<J> {
         })
     }
 
-    /// Adds a new node at the end. Returns the CPU on which it has to be completed, if that matters; `cpu`, where it will
-    /// be processed, if possible.
+    /// Adds a new node, which will be processed on `cpu`, at the end. It is not added, and `false` returned, if too much
+    /// waits to be completed at the lane's home: `at_home` gives the queue there, or nothing.
     ///
     /// # Safety
     ///
     /// `node` is good, of this lane, and on no list.
-    pub(super) unsafe fn push(&self, node: *mut Node<J>, cpu: i32) -> Option<i32> {
+    pub(super) unsafe fn push(
+        &self,
+        node: *mut Node<J>,
+        cpu: i32,
+        at_home: impl FnOnce(i32) -> Option<*const CpuQueue<J>>,
+    ) -> bool {
         let mut state = self.state.lock();
-        let home = J::ON_ONE_CPU.then(|| {
+        if J::ON_ONE_CPU {
             state.settle(cpu);
-            state.home
-        });
+            let Some(home) = at_home(state.home) else {
+                return false;
+            };
+            // SAFETY: The node is the caller's, and on no list yet.
+            unsafe { (*node).home = home };
+        }
         if state.tail.is_null() {
             state.head = node;
         } else {
@@ -141,7 +160,7 @@ impl<J: Job> Lane<J> {
             unsafe { (*state.tail).next_in_lane = node };
         }
         state.tail = node;
-        home
+        true
     }
 
     /// Adds `job` to the last one of the lane, if that still waits.
