@@ -34,7 +34,7 @@ use super::bindings;
 
 /// What a [`Shared`] can count references to.
 pub(crate) trait Object: Send + Sync + 'static {
-    /// Nothing but slots, which [`Object::release`] names, and plain numbers. Such objects need no destructor, and
+    /// Nothing but slots, which [`Object::release`] names, and plain numbers; nothing pinned. Such objects need no destructor, and
     /// the allocator frees them in batches after a grace period, without a callback for each.
     const BARE: bool = false;
 
@@ -54,7 +54,7 @@ pub(crate) struct Dying {
 /// does not use up the stack.
 const MAX_DEPTH: u32 = 1;
 
-/// Objects that exist, those that wait for their grace period included.
+/// Objects that exist, those that wait for their grace period included, but not bare ones that do.
 static LIVE: Atomic<isize> = Atomic::new(0);
 
 #[pin_data]
@@ -183,6 +183,8 @@ impl<T: Object> Shared<T> {
             return;
         }
         let start = self.ptr.as_ptr() as usize;
+        // Who looks into a slot that has just given up its count is a reader, too.
+        let _guard = read_lock();
         self.inner().value.release(&Dying {
             memory: start..start.wrapping_add(core::mem::size_of::<Inner<T>>()),
             depth,

@@ -94,7 +94,7 @@ fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
         .as_ref()
         .and_then(|(sockaddr, len)| sockaddr.get(..*len));
     let handshake = peer.handshake.lock();
-    let all: [(u16, &[u8]); 8] = [
+    let all: [(u16, &[u8]); 6] = [
         (peer_attr::PUBLIC_KEY, &peer.public_key),
         (peer_attr::PRESHARED_KEY, handshake.remote.preshared()),
         (
@@ -105,14 +105,6 @@ fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
             peer_attr::PERSISTENT_KEEPALIVE_INTERVAL,
             &status.persistent_keepalive.to_ne_bytes(),
         ),
-        (
-            peer_attr::TX_BYTES,
-            &peer.tx_bytes.load(Relaxed).to_ne_bytes(),
-        ),
-        (
-            peer_attr::RX_BYTES,
-            &peer.rx_bytes.load(Relaxed).to_ne_bytes(),
-        ),
         (peer_attr::PROTOCOL_VERSION, &PROTOCOL_VERSION.to_ne_bytes()),
         (peer_attr::ENDPOINT, endpoint.unwrap_or_default()),
     ];
@@ -120,7 +112,10 @@ fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
     m.put_all(match endpoint {
         Some(_) => &all,
         None => without_endpoint,
-    })
+    })?;
+    drop(handshake);
+    m.put_u64(peer_attr::TX_BYTES, peer.tx_bytes.load(Relaxed))?;
+    m.put_u64(peer_attr::RX_BYTES, peer.rx_bytes.load(Relaxed))
 }
 
 /// Seconds and nanoseconds as a `struct __kernel_timespec`.

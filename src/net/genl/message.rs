@@ -47,6 +47,14 @@ impl Message<'_> {
         self.put_bytes(kind, &value.to_ne_bytes())
     }
 
+    /// Appends a number of 64 bits, aligned.
+    pub(crate) fn put_u64(&mut self, kind: u16, value: u64) -> Result {
+        // SAFETY: By the type invariant.
+        kernel::error::to_result(unsafe {
+            bindings::nla_put_64bit(self.skb, i32::from(kind), 8, (&raw const value).cast(), 0)
+        })
+    }
+
     /// Appends a string that ends at its first null octet.
     pub(crate) fn put_str(&mut self, kind: u16, value: &[u8]) -> Result {
         let mut len = 1usize;
@@ -60,7 +68,7 @@ impl Message<'_> {
     }
 
     /// Appends several attributes, or none if there is no room for all. A fraction of the work of as many calls.
-    /// Numbers of 64 bits among them are aligned as attributes are, at four octets.
+    /// Not for numbers of 64 bits, which would not be aligned.
     #[inline]
     pub(crate) fn put_all(&mut self, attrs: &[(u16, &[u8])]) -> Result {
         let mut room = self.room(attr::len_of(attrs))?;
