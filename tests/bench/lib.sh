@@ -63,7 +63,7 @@ tunnel() {
 		EOT
 		i=2
 	done
-	ip netns exec b iperf3 -s -D -I /tmp/iperf3.pid >/dev/null
+	ip netns exec b iperf3 -s -D >/dev/null
 	[ "$WG_DRIVER" != none ] || address=10.0.0.2
 	a ping -q -c 3 -i 0.1 -W 3 $address >/dev/null || return
 	# So that no measurement has to wait for a page of the program.
@@ -96,11 +96,11 @@ interface() {
 
 # Takes the tunnel away.
 no_tunnel() {
-	if [ -e /tmp/iperf3.pid ]; then
-		kill "$(tr -d '\0' </tmp/iperf3.pid)"
-		rm -f /tmp/iperf3.pid
-	fi
+	# They end in their own time, and take files with them that the next ones may have made.
+	pkill -x iperf3
+	wait_for 10 not pgrep -x iperf3
 	[ ! -e /tmp/tunnel ] || teardown
+	[ "$WG_DRIVER" != go ] || { pkill -x wireguard-go; wait_for 10 not pgrep -x wireguard-go; }
 	rm -f /tmp/tunnel
 }
 
