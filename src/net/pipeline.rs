@@ -135,7 +135,8 @@ struct CpuQueue<J> {
 
 /// # Invariants
 ///
-/// `head` to `tail` are linked by `next_on_cpu`, and so are `processed` to `last_processed`; none of the nodes is done.
+/// `head` to `tail` are linked by `next_on_cpu`, and so are `processed` to `last_processed`; none of the
+/// nodes is done.
 struct CpuState<J> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
@@ -328,7 +329,8 @@ impl<J: Job> Pipeline<J> {
         }
     }
 
-    /// Waits until all jobs that were submitted so far are completed. Sleeps.
+    /// Waits until all jobs that were submitted so far are completed, except for those behind a job of the same
+    /// lane that another pipeline has, or that its submitter is doing just now. Sleeps.
     pub(crate) fn stop(&self) {
         self.queue.flush();
         if J::ON_ONE_CPU {

@@ -34,8 +34,9 @@ use super::bindings;
 
 /// What a [`Shared`] can count references to.
 pub(crate) trait Object: Send + Sync + 'static {
-    /// Nothing but slots, which [`Object::release`] names, and plain numbers; nothing pinned. Such objects need no destructor, and
-    /// the allocator frees them in batches after a grace period, without a callback for each.
+    /// Nothing but slots, which [`Object::release`] names, and plain numbers; nothing pinned. Such objects
+    /// need no destructor, and the allocator frees them in batches after a grace period, without a callback
+    /// for each.
     const BARE: bool = false;
 
     /// Calls [`Slot::release`] for each slot of a bare object whose last reference is gone.
