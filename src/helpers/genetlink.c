@@ -35,21 +35,6 @@ void net_helper_genlmsg_cancel(struct sk_buff *skb, void *hdr)
 	genlmsg_cancel(skb, hdr);
 }
 
-struct nlattr *net_helper_nla_nest_start(struct sk_buff *skb, int attrtype)
-{
-	return nla_nest_start(skb, attrtype);
-}
-
-void net_helper_nla_nest_end(struct sk_buff *skb, struct nlattr *start)
-{
-	nla_nest_end(skb, start);
-}
-
-void net_helper_nla_nest_cancel(struct sk_buff *skb, struct nlattr *start)
-{
-	nla_nest_cancel(skb, start);
-}
-
 struct sock *net_helper_genl_sock(const struct net_device *dev)
 {
 	return dev_net(dev)->genl_sock;

@@ -129,7 +129,7 @@ pub(super) const NESTED: u16 = bindings::NLA_F_NESTED as u16;
 const TYPE_MASK: u16 = !(NESTED | bindings::NLA_F_NET_BYTEORDER as u16);
 
 /// Where the next attribute begins after one of `len` octets: at a multiple of four.
-fn aligned(len: usize) -> usize {
+pub(super) fn aligned(len: usize) -> usize {
     len.wrapping_add(3) & !3
 }
 
@@ -141,40 +141,6 @@ fn header(octets: &[u8]) -> Option<(usize, u16)> {
         usize::from(u16::from_ne_bytes(*len)),
         u16::from_ne_bytes(*kind),
     ))
-}
-
-/// Octets that attributes with these types and payloads take in a message.
-#[inline(always)]
-pub(super) fn len_of(attrs: &[(u16, &[u8])]) -> usize {
-    attrs.iter().fold(0, |len, (_, payload)| {
-        len.saturating_add(HEADER_LEN)
-            .saturating_add(aligned(payload.len()))
-    })
-}
-
-/// Writes the header of an attribute with `len` octets of payload, and goes on behind it. `None` without room.
-#[inline(always)]
-pub(super) fn write_header(room: &mut &mut [u8], kind: u16, len: usize) -> Option<()> {
-    let (header, rest) = core::mem::take(room).split_first_chunk_mut()?;
-    let [a, b] = u16::try_from(len.checked_add(HEADER_LEN)?)
-        .ok()?
-        .to_ne_bytes();
-    let [c, d] = kind.to_ne_bytes();
-    *header = [a, b, c, d];
-    *room = rest;
-    Some(())
-}
-
-/// Writes attributes with these types and payloads into zeros. `None` without room for all.
-#[inline(always)]
-pub(super) fn write(room: &mut &mut [u8], attrs: &[(u16, &[u8])]) -> Option<()> {
-    for (kind, payload) in attrs {
-        write_header(room, *kind, payload.len())?;
-        let (body, rest) = core::mem::take(room).split_at_mut_checked(aligned(payload.len()))?;
-        body.get_mut(..payload.len())?.copy_from_slice(payload);
-        *room = rest;
-    }
-    Some(())
 }
 
 /// In a path to a secret: every entry of a list.

@@ -189,10 +189,7 @@ impl Dumper<'_> {
                 return Err(EMSGSIZE);
             }
             bindings::genl_dump_check_consistent(self.cb, header);
-            let result = f(&mut Message {
-                skb: self.skb,
-                _part: PhantomData,
-            });
+            let result = Message::append(self.skb, f);
             match result {
                 Ok(_) => bindings::genlmsg_end(self.skb, header),
                 Err(_) => bindings::genlmsg_cancel(self.skb, header),

@@ -158,16 +158,17 @@ pub(crate) fn xopen(
 
 fn blake2s<const N: usize>(out: &mut [u8; N], key: &[u8], parts: &[&[u8]]) {
     const { assert!(N >= 1 && N <= 32) };
-    let mut context = bindings::blake2s_ctx::default();
+    let mut context = MaybeUninit::uninit();
+    let context: *mut bindings::blake2s_ctx = context.as_mut_ptr();
     let key = key.get(..32).unwrap_or(key);
     // SAFETY: The key is at most 32 octets long and the output between 1 and 32; the context is
     // initialised before it is used, and `final` wipes it.
     unsafe {
-        bindings::blake2s_init_key(&mut context, N, key.as_ptr().cast(), key.len());
+        bindings::blake2s_init_key(context, N, key.as_ptr().cast(), key.len());
         for part in parts {
-            bindings::blake2s_update(&mut context, part.as_ptr(), part.len());
+            bindings::blake2s_update(context, part.as_ptr(), part.len());
         }
-        bindings::blake2s_final(&mut context, out.as_mut_ptr());
+        bindings::blake2s_final(context, out.as_mut_ptr());
     }
 }
 

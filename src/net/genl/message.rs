@@ -2,39 +2,78 @@
 
 //! Writing a message's attributes.
 
-use core::marker::PhantomData;
-use core::mem::size_of;
+use core::mem::{
+    size_of,
+    MaybeUninit, //
+};
 
 use kernel::prelude::*;
 
-use super::super::attr;
+use super::super::attr::{
+    self,
+    HEADER_LEN,
+    NESTED, //
+};
 use super::super::bindings;
 
-/// A message that is being written.
+/// The part of a message that is being written: attributes one behind the other, in the room that is left in
+/// its buffer. They belong to the message when the whole part is done ([`Message::append`]).
 ///
 /// # Invariants
 ///
-/// `skb` is a netlink message buffer for `'a`.
+/// The first `len` octets of `room` have been written; `room` is not longer than [`LIMIT`].
 pub(crate) struct Message<'a> {
-    pub(super) skb: *mut bindings::sk_buff,
-    pub(super) _part: PhantomData<&'a mut ()>,
+    room: &'a mut [MaybeUninit<u8>],
+    len: usize,
 }
 
-/// A nest that has been begun, by its distance from the start of the buffer.
+/// Octets up to which the length of a nest can be told, its header included.
+const LIMIT: usize = u16::MAX as usize;
+
+/// The type that no attribute has; one of this type fills up.
+const UNSPEC: u16 = 0;
+
+/// A nest that has been begun: where its header is.
 pub(crate) struct Nest(usize);
 
 impl Message<'_> {
-    /// Appends octets.
+    /// Appends to the message in `skb` what `f` writes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`; nothing is appended then.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is a linear buffer that only the caller uses.
+    pub(super) unsafe fn append<R>(
+        skb: *mut bindings::sk_buff,
+        f: impl FnOnce(&mut Message<'_>) -> Result<R>,
+    ) -> Result<R> {
+        // SAFETY: By the caller's promise. Behind the tail, where `skb_put()` of nothing points to, are so many
+        // octets that nobody uses until `f` is done.
+        let room = unsafe {
+            core::slice::from_raw_parts_mut(
+                bindings::skb_put(skb, 0).cast::<MaybeUninit<u8>>(),
+                (bindings::skb_tailroom(skb) as usize).min(LIMIT),
+            )
+        };
+        // INVARIANT: Nothing is written yet.
+        let mut message = Message { room, len: 0 };
+        let result = f(&mut message)?;
+        // SAFETY: So many octets have been written; there is room for them, hence their number fits.
+        unsafe { bindings::skb_put(skb, message.len as u32) };
+        Ok(result)
+    }
+
+    /// Appends one attribute.
     ///
     /// # Errors
     ///
     /// `EMSGSIZE` when the message is full; nothing was appended. Likewise for the others.
+    #[inline]
     pub(crate) fn put_bytes(&mut self, kind: u16, bytes: &[u8]) -> Result {
-        let len = i32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
-        // SAFETY: By the type invariant; `bytes` is good for its length.
-        kernel::error::to_result(unsafe {
-            bindings::nla_put(self.skb, i32::from(kind), len, bytes.as_ptr().cast())
-        })
+        self.put_all(&[(kind, bytes)])
     }
 
     /// Appends a number of 16 bits.
@@ -47,12 +86,18 @@ impl Message<'_> {
         self.put_bytes(kind, &value.to_ne_bytes())
     }
 
-    /// Appends a number of 64 bits, aligned.
+    /// Appends a number of 64 bits, where every processor can read it at once.
+    #[inline]
     pub(crate) fn put_u64(&mut self, kind: u16, value: u64) -> Result {
-        // SAFETY: By the type invariant.
-        kernel::error::to_result(unsafe {
-            bindings::nla_put_64bit(self.skb, i32::from(kind), 8, (&raw const value).cast(), 0)
-        })
+        let before = self.len;
+        let payload = (self.room.as_ptr() as usize)
+            .wrapping_add(before)
+            .wrapping_add(HEADER_LEN);
+        if !cfg!(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) && payload % size_of::<u64>() != 0 {
+            self.put_bytes(UNSPEC, &[])?;
+        }
+        self.put_bytes(kind, &value.to_ne_bytes())
+            .inspect_err(|_| self.len = before)
     }
 
     /// Appends a string that ends at its first null octet.
@@ -67,70 +112,83 @@ impl Message<'_> {
         self.put_bytes(kind, value.get(..len).ok_or(EINVAL)?)
     }
 
-    /// Appends several attributes, or none if there is no room for all. A fraction of the work of as many calls.
-    /// Not for numbers of 64 bits, which would not be aligned.
-    #[inline]
+    /// Appends several attributes, or none if there is no room for all.
+    #[inline(always)]
     pub(crate) fn put_all(&mut self, attrs: &[(u16, &[u8])]) -> Result {
-        let mut room = self.room(attr::len_of(attrs))?;
-        attr::write(&mut room, attrs).ok_or(EMSGSIZE)
+        let before = self.len;
+        for (kind, payload) in attrs {
+            if self.put(*kind, payload).is_none() {
+                self.len = before;
+                return Err(EMSGSIZE);
+            }
+        }
+        Ok(())
     }
 
     /// Appends a nest with these attributes in it, or nothing if there is no room for all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_nest(&mut self, kind: u16, attrs: &[(u16, &[u8])]) -> Result {
-        let len = attr::len_of(attrs);
-        let mut room = self.room(len.saturating_add(attr::HEADER_LEN))?;
-        attr::write_header(&mut room, kind | attr::NESTED, len).ok_or(EMSGSIZE)?;
-        attr::write(&mut room, attrs).ok_or(EMSGSIZE)
-    }
-
-    /// Appends zeros, to be overwritten.
-    fn room(&mut self, len: usize) -> Result<&mut [u8]> {
-        let size = i32::try_from(len).map_err(|_| EMSGSIZE)?;
-        // SAFETY: By the type invariant.
-        let start: *mut u8 = unsafe { bindings::nla_reserve_nohdr(self.skb, size) }.cast();
-        if start.is_null() {
-            return Err(EMSGSIZE);
+        let nest = self.nest(kind)?;
+        if let Err(e) = self.put_all(attrs) {
+            self.cancel(nest);
+            return Err(e);
         }
-        // SAFETY: So many octets were just appended, all of them set to zero; nobody else has the buffer.
-        Ok(unsafe { core::slice::from_raw_parts_mut(start, len) })
+        self.end(nest);
+        Ok(())
     }
 
     /// Begins a nest.
+    #[inline]
     pub(crate) fn nest(&mut self, kind: u16) -> Result<Nest> {
-        // SAFETY: By the type invariant.
-        let start = unsafe { bindings::nla_nest_start(self.skb, i32::from(kind)) };
-        if start.is_null() {
-            return Err(EMSGSIZE);
-        }
-        // SAFETY: The nest is in the buffer.
-        Ok(Nest(
-            (start as usize).wrapping_sub(unsafe { (*self.skb).data } as usize),
-        ))
-    }
-
-    /// Where a nest begins, if it is in the message: one that was inside another, and cancelled with it, or
-    /// that belongs to another message, need not be.
-    fn nest_ptr(&self, nest: &Nest) -> Option<*mut bindings::nlattr> {
-        // SAFETY: By the type invariant.
-        let (data, len) = unsafe { ((*self.skb).data, (*self.skb).len as usize) };
-        let end = nest.0.checked_add(size_of::<bindings::nlattr>())?;
-        (end <= len).then(|| data.wrapping_add(nest.0).cast())
+        let nest = Nest(self.len);
+        self.put(kind | NESTED, &[]).ok_or(EMSGSIZE)?;
+        Ok(nest)
     }
 
     /// Ends a nest with what is in it.
+    #[inline]
     pub(crate) fn end(&mut self, nest: Nest) {
-        if let Some(start) = self.nest_ptr(&nest) {
-            // SAFETY: There is room for an attribute's header within the message at this place.
-            unsafe { bindings::nla_nest_end(self.skb, start) };
+        // By the type invariant it fits.
+        let len = (self.len.wrapping_sub(nest.0) as u16).to_ne_bytes();
+        // A nest that was inside another, and cancelled with it, is not there any more; then there is nothing to
+        // be said of it.
+        if nest.0 < self.len {
+            if let Some([a, b, ..]) = self.room.get_mut(nest.0..) {
+                let [x, y] = len;
+                a.write(x);
+                b.write(y);
+            }
         }
     }
 
     /// Takes a nest back with all that is in it.
+    #[inline]
     pub(crate) fn cancel(&mut self, nest: Nest) {
-        if let Some(start) = self.nest_ptr(&nest) {
-            // SAFETY: The place is within the message.
-            unsafe { bindings::nla_nest_cancel(self.skb, start) };
-        }
+        self.len = self.len.min(nest.0);
+    }
+
+    /// Writes an attribute; `None` without room for it.
+    #[inline(always)]
+    fn put(&mut self, kind: u16, payload: &[u8]) -> Option<()> {
+        let size = HEADER_LEN.checked_add(attr::aligned(payload.len()))?;
+        let place = self.room.get_mut(self.len..)?.get_mut(..size)?;
+        let len = HEADER_LEN.wrapping_add(payload.len());
+        let (header, body) = place.split_first_chunk_mut::<HEADER_LEN>()?;
+        let [a, b] = (len as u16).to_ne_bytes();
+        let [c, d] = kind.to_ne_bytes();
+        *header = [a, b, c, d].map(MaybeUninit::new);
+        let (octets, padding) = body.split_at_mut_checked(payload.len())?;
+        // SAFETY: Both are so long, and the one belongs to a buffer that only we use.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                payload.as_ptr(),
+                octets.as_mut_ptr().cast(),
+                payload.len(),
+            )
+        };
+        padding.fill(MaybeUninit::new(0));
+        // INVARIANT: Header, payload and padding have been written.
+        self.len = self.len.wrapping_add(size);
+        Some(())
     }
 }

@@ -2,8 +2,6 @@
 
 //! What a family tells those who listen, without having been asked.
 
-use core::marker::PhantomData;
-
 use kernel::prelude::*;
 
 use super::Message;
@@ -99,11 +97,7 @@ impl Multicast {
             if header.is_null() {
                 return;
             }
-            let mut message = Message {
-                skb: raw,
-                _part: PhantomData,
-            };
-            if write(&mut message).is_err() {
+            if Message::append(raw, write).is_err() {
                 return;
             }
             bindings::genlmsg_end(raw, header);
