@@ -370,7 +370,7 @@ impl AllowedIpRequest {
     /// Address, length and flags of an IPv4 one in the form that tools give it: family, address and length, in
     /// this order, and perhaps flags. There may be very many of them, and this takes a fraction of the time.
     #[inline(always)]
-    fn usual(octets: &[u8]) -> Option<([u8; 4], u8, u32)> {
+    fn usual(attr: &Attr<'_>) -> Option<([u8; 4], u8, u32)> {
         /// The payload of an attribute that takes eight octets, header and padding included.
         #[inline(always)]
         fn next(octets: &mut &[u8], kind: u16, len: u16) -> Option<[u8; 4]> {
@@ -380,7 +380,10 @@ impl AllowedIpRequest {
                 && u16::from_ne_bytes([*c, *d]) == kind;
             fits.then_some(*payload)
         }
-        let mut rest = octets;
+        if !attr.is_nested() {
+            return None;
+        }
+        let mut rest = attr.payload();
         let [family @ .., _, _] = next(&mut rest, allowedip_attr::FAMILY, 2)?;
         let address = next(&mut rest, allowedip_attr::IPADDR, 4)?;
         let [bits, ..] = next(&mut rest, allowedip_attr::CIDR_MASK, 1)?;
@@ -395,7 +398,7 @@ impl AllowedIpRequest {
     /// Whether [`AllowedIpRequest::parse`] will succeed.
     #[inline(always)]
     fn check(attr: &Attr<'_>, extack: &Extack<'_>) -> Result {
-        if attr.is_nested() && Self::usual(attr.payload()).is_some() {
+        if Self::usual(attr).is_some() {
             return Ok(());
         }
         Self::parse_any(attr, extack).map(|_| ())
@@ -403,14 +406,12 @@ impl AllowedIpRequest {
 
     #[inline(always)]
     fn parse(attr: &Attr<'_>, extack: &Extack<'_>) -> Result<Self> {
-        if attr.is_nested() {
-            if let Some((address, bits, flags)) = Self::usual(attr.payload()) {
-                if let Some(prefix) = Prefix::v4(address, bits) {
-                    return Ok(Self {
-                        prefix,
-                        remove: flags & ALLOWEDIP_REMOVE != 0,
-                    });
-                }
+        if let Some((address, bits, flags)) = Self::usual(attr) {
+            if let Some(prefix) = Prefix::v4(address, bits) {
+                return Ok(Self {
+                    prefix,
+                    remove: flags & ALLOWEDIP_REMOVE != 0,
+                });
             }
         }
         Self::parse_any(attr, extack)

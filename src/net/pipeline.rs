@@ -16,7 +16,10 @@
 //! is completed. Locks: a CPU's queue, then a lane; both with bottom halves off.
 
 use core::cell::UnsafeCell;
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{
@@ -24,9 +27,11 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+mod chain;
 mod lane;
 mod load;
 
+use chain::Chain;
 use lane::{
     finish,
     flush,
@@ -133,21 +138,15 @@ struct CpuQueue<J> {
     number: i32,
 }
 
-/// # Invariants
-///
-/// `head` to `tail` are linked by `next_on_cpu`, and so are `processed` to `last_processed`; none of the
-/// nodes is done.
 struct CpuState<J> {
-    head: *mut Node<J>,
-    tail: *mut Node<J>,
+    /// Jobs to be processed.
+    waiting: Chain<J>,
+    /// What these cost, apart from what they have taken over.
     cost: usize,
     /// Jobs that other CPUs have processed and that have to be completed here.
-    processed: *mut Node<J>,
-    last_processed: *mut Node<J>,
+    processed: Chain<J>,
 }
 
-// SAFETY: Jobs may be sent.
-unsafe impl<J: Send> Send for CpuState<J> {}
 // SAFETY: The work item is used through the workqueue's functions only, the rest is locked.
 unsafe impl<J: Send> Sync for CpuQueue<J> {}
 // SAFETY: As above.
@@ -181,11 +180,9 @@ impl<J: Job> Pipeline<J> {
                     workers,
                     state <- new_bh_lock!(
                         CpuState::<J> {
-                            head: ptr::null_mut(),
-                            tail: ptr::null_mut(),
+                            waiting: Chain::new(),
                             cost: 0,
-                            processed: ptr::null_mut(),
-                            last_processed: ptr::null_mut(),
+                            processed: Chain::new(),
                         },
                         "pipeline.cpu"
                     ),
@@ -282,25 +279,22 @@ impl<J: Job> Pipeline<J> {
             next_on_cpu: ptr::null_mut(),
             stage: Stage::Waiting,
         });
-        let node = KBox::into_raw(node);
+        let node = NonNull::from(KBox::leak(node));
 
         let mut queue = cpu.state.lock();
         // SAFETY: The node is not shared yet; its lane lives as long as its job.
-        let pushed = unsafe { (*(*node).lane).push(node, cpu.number, |home| self.at_home(home)) };
+        let pushed = unsafe {
+            let lane = &*node.as_ref().lane;
+            lane.push(node.as_ptr(), cpu.number, |home| self.at_home(home))
+        };
         if !pushed {
             drop(queue);
             // SAFETY: The node is on no list, so it is still ours alone.
-            let node = unsafe { KBox::from_raw(node) };
+            let node = unsafe { KBox::from_raw(node.as_ptr()) };
             return Err(KBox::into_inner(node).job.into_inner());
         }
-        if queue.tail.is_null() {
-            queue.head = node;
-        } else {
-            // SAFETY: The node in the queue is not done, so it lives; the link is guarded by the
-            // queue's lock.
-            unsafe { (*queue.tail).next_on_cpu = node };
-        }
-        queue.tail = node;
+        // SAFETY: It was just made. Nobody takes it to its end before it was on this chain.
+        unsafe { queue.waiting.push(node) };
         queue.cost = queue.cost.saturating_add(cost);
         cpu.waiting.store(queue.cost, Relaxed);
         drop(queue);
@@ -364,134 +358,99 @@ impl<J: Job> CpuQueue<J> {
         }
     }
 
-    fn pop(&self) -> *mut Node<J> {
+    /// Takes the job that has waited longest.
+    fn pop(&self) -> Option<NonNull<Node<J>>> {
         let mut state = self.state.lock();
-        let node = state.head;
-        if !node.is_null() {
-            // SAFETY: A node in the queue is not done, so it lives; the link is guarded by the lock.
-            let (next, cost) = unsafe { ((*node).next_on_cpu, (*node).cost) };
-            state.head = next;
-            if next.is_null() {
-                state.tail = ptr::null_mut();
-            }
-            state.cost = state.cost.saturating_sub(cost);
-            self.waiting.store(state.cost, Relaxed);
-        }
-        node
+        let node = state.waiting.pop()?;
+        // SAFETY: The node is not done, so it lives; its cost does not change, while other parts of it may.
+        state.cost = state.cost.saturating_sub(unsafe { (*node.as_ptr()).cost });
+        self.waiting.store(state.cost, Relaxed);
+        Some(node)
     }
 
-    /// Takes some jobs from the queue and processes them; returns the chain of them, linked by
-    /// `next_on_cpu`.
-    fn process_batch(&self) -> *mut Node<J> {
-        let mut first = ptr::null_mut();
-        let mut last: *mut Node<J> = ptr::null_mut();
+    /// Takes some jobs from the queue and processes them.
+    fn process_batch(&self) -> Chain<J> {
+        let mut batch = Chain::new();
         let mut cost = 0usize;
         for _ in 0..BATCH_JOBS {
-            let node = self.pop();
-            if node.is_null() {
+            let Some(node) = self.pop() else {
                 break;
-            }
-            // SAFETY: The nodes were taken from the queue and are not done; when they are in work they are
-            // ours alone.
+            };
+            // SAFETY: The node was taken from the queue and is not done; once it is in work it is ours alone.
             unsafe {
-                let absorbed = (*(*node).lane).begin(node);
-                self.absorbed.fetch_sub(absorbed, Relaxed);
-                cost = cost.saturating_add((*node).cost).saturating_add(absorbed);
-                (*(*node).job.get()).process();
-                (*node).next_on_cpu = ptr::null_mut();
-                if last.is_null() {
-                    first = node;
-                } else {
-                    (*last).next_on_cpu = node;
-                }
+                let raw = node.as_ptr();
+                (*(*raw).lane).begin(raw);
+                self.absorbed.fetch_sub((*raw).absorbed, Relaxed);
+                cost = cost.saturating_add((*raw).whole_cost());
+                (*(*raw).job.get()).process();
+                batch.push(node);
             }
-            last = node;
             if cost >= BATCH_COST {
                 break;
             }
         }
-        first
+        batch
     }
 
-    /// Takes some of the jobs that others have processed for this CPU, linked by `next_on_cpu`.
-    fn take_processed(&self) -> *mut Node<J> {
-        let mut state = self.state.lock();
-        let first = state.processed;
-        let mut next = first;
-        let mut last: *mut Node<J> = ptr::null_mut();
+    /// Takes some of the jobs that others have processed for this CPU.
+    fn take_processed(&self) -> Chain<J> {
+        let mut batch = Chain::new();
         let mut cost = 0usize;
+        let mut state = self.state.lock();
         for _ in 0..BATCH_JOBS {
-            if next.is_null() {
+            let Some(node) = state.processed.pop() else {
                 break;
-            }
-            last = next;
-            // SAFETY: The nodes are not done, so they live; the links are guarded by the lock.
+            };
+            // SAFETY: The node has been processed and is not done: it is ours alone.
             unsafe {
-                cost = cost.saturating_add((*last).whole_cost());
-                next = (*last).next_on_cpu;
+                cost = cost.saturating_add(node.as_ref().whole_cost());
+                batch.push(node);
             }
-        }
-        state.processed = next;
-        if next.is_null() {
-            state.last_processed = ptr::null_mut();
-        }
-        if !last.is_null() {
-            // SAFETY: As above.
-            unsafe { (*last).next_on_cpu = ptr::null_mut() };
         }
         self.handed_over.fetch_sub(cost, Relaxed);
-        first
+        batch
     }
 
-    /// Takes over a chain of jobs, from `first` to `last`, that another CPU has processed.
-    ///
-    /// # Safety
-    ///
-    /// The nodes belong to the caller, have been processed, and have this queue for their home.
-    unsafe fn hand_over(&self, first: *mut Node<J>, last: *mut Node<J>, cost: usize) {
+    /// Takes over jobs that another CPU has processed and that have this queue for their home; `cost` is that of all.
+    fn hand_over(&self, jobs: Chain<J>, cost: usize) {
         {
             let mut state = self.state.lock();
-            // SAFETY: The nodes are the caller's, those on the list live; the links are guarded by the lock.
-            unsafe {
-                (*last).next_on_cpu = ptr::null_mut();
-                if state.last_processed.is_null() {
-                    state.processed = first;
-                } else {
-                    (*state.last_processed).next_on_cpu = first;
-                }
-            }
-            state.last_processed = last;
+            state.processed.append(jobs);
             self.handed_over.fetch_add(cost, Relaxed);
         }
         self.kick();
     }
 
-    /// Completes processed jobs, linked by `next_on_cpu`, or hands them over.
+    /// Completes processed jobs, or hands them over.
     ///
     /// # Safety
     ///
-    /// The caller has taken the nodes from a CPU queue, and they have been processed.
-    unsafe fn finish_chain(&self, mut node: *mut Node<J>) {
-        while !node.is_null() {
-            // SAFETY: Until `finish` has it, or it is on the other list, the node is ours; so are those behind it.
+    /// All jobs on the chain have been processed.
+    unsafe fn finish_chain(&self, mut chain: Chain<J>) {
+        while let Some(node) = chain.pop() {
+            // SAFETY: Until `finish` has it, or it is on another chain, the node is ours; so are those behind it.
             unsafe {
-                let home = (*node).home;
+                let home = node.as_ref().home;
                 if home.is_null() || ptr::eq(home, self) {
-                    let next = (*node).next_on_cpu;
                     // Jobs of one lane that were processed together are completed together.
-                    let more = !next.is_null() && ptr::eq((*node).lane, (*next).lane);
-                    finish(node, !more);
-                    node = next;
+                    let more = chain
+                        .first()
+                        .is_some_and(|next| ptr::eq(node.as_ref().lane, next.as_ref().lane));
+                    finish(node.as_ptr(), !more);
                     continue;
                 }
-                let (first, mut last, mut cost) = (node, node, (*node).whole_cost());
-                node = (*node).next_on_cpu;
-                while !node.is_null() && ptr::eq((*node).home, home) {
-                    last = node;
-                    cost = cost.saturating_add((*node).whole_cost());
-                    node = (*node).next_on_cpu;
+                let mut cost = node.as_ref().whole_cost();
+                let mut away = Chain::new();
+                away.push(node);
+                while let Some(next) = chain.first() {
+                    if !ptr::eq(next.as_ref().home, home) {
+                        break;
+                    }
+                    cost = cost.saturating_add(next.as_ref().whole_cost());
+                    chain.pop();
+                    away.push(next);
                 }
-                (*home).hand_over(first, last, cost);
+                (*home).hand_over(away, cost);
             }
         }
     }
@@ -502,14 +461,16 @@ impl<J: Job> CpuQueue<J> {
         let processed = if J::ON_ONE_CPU {
             self.take_processed()
         } else {
-            ptr::null_mut()
+            Chain::new()
         };
+        let mut any = processed.first().is_some();
         // SAFETY: All were taken from queues and have been processed.
         unsafe { self.finish_chain(processed) };
-        let node = self.process_batch();
+        let batch = self.process_batch();
+        any |= batch.first().is_some();
         // SAFETY: As above.
-        unsafe { self.finish_chain(node) };
-        !node.is_null() || !processed.is_null()
+        unsafe { self.finish_chain(batch) };
+        any
     }
 }
 

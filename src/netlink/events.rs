@@ -44,14 +44,13 @@ pub(crate) enum Event {
 
 /// Tells what happened to a peer. Any context.
 pub(crate) fn about_peer(what: Event, peer: &Peer) {
-    let (last_handshake, endpoint) = (peer.status().last_handshake, peer.endpoint());
     tell(&peer.device, what, |m| {
         m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key)?;
         m.put_bytes(
             peer_attr::LAST_HANDSHAKE_TIME,
-            &show::timespec(last_handshake),
+            &show::timespec(peer.status().last_handshake),
         )?;
-        put_endpoint(m, endpoint)
+        put_endpoint(m, peer.endpoint())
     });
 }
 

@@ -188,18 +188,15 @@ impl<J: Job> Lane<J> {
         Ok(())
     }
 
-    /// From here on nothing is added to a job any more. Returns the cost of what it has taken over.
+    /// From here on nothing is added to a job any more.
     ///
     /// # Safety
     ///
     /// The caller has taken `node`, of this lane, from its CPU's queue.
-    pub(super) unsafe fn begin(&self, node: *mut Node<J>) -> usize {
+    pub(super) unsafe fn begin(&self, node: *mut Node<J>) {
         let _state = self.state.lock();
-        // SAFETY: The node is not done, so it lives; these fields are guarded by the lock.
-        unsafe {
-            (*node).stage = Stage::InWork;
-            (*node).absorbed
-        }
+        // SAFETY: The node is not done, so it lives; its stage is guarded by the lock.
+        unsafe { (*node).stage = Stage::InWork };
     }
 
     /// Takes the right to complete jobs of the lane on `cpu`, if it has none. Who gets it must call [`flush`].

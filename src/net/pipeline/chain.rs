@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Jobs in a row, as they wait for a CPU.
+
+use core::ptr::{
+    self,
+    NonNull, //
+};
+
+use super::Node;
+
+/// Nodes in the order in which they came. Dropping a chain does nothing to them.
+///
+/// # Invariants
+///
+/// `head` to `tail` are linked by `next_on_cpu`, which only the holder of the chain uses; the nodes are not done, and on
+/// no other chain.
+pub(super) struct Chain<J> {
+    head: *mut Node<J>,
+    tail: *mut Node<J>,
+}
+
+// SAFETY: Jobs may be sent, and the nodes are the chain's.
+unsafe impl<J: Send> Send for Chain<J> {}
+
+impl<J> Chain<J> {
+    /// Without a node.
+    pub(super) const fn new() -> Self {
+        // INVARIANT: There is none.
+        Self {
+            head: ptr::null_mut(),
+            tail: ptr::null_mut(),
+        }
+    }
+
+    /// The node that came first.
+    pub(super) fn first(&self) -> Option<NonNull<Node<J>>> {
+        NonNull::new(self.head)
+    }
+
+    /// Takes the node that came first.
+    pub(super) fn pop(&mut self) -> Option<NonNull<Node<J>>> {
+        let node = self.first()?;
+        // SAFETY: By the type invariant it is not done, so it lives, and its link is the chain's.
+        self.head = unsafe { (*node.as_ptr()).next_on_cpu };
+        if self.head.is_null() {
+            self.tail = ptr::null_mut();
+        }
+        Some(node)
+    }
+
+    /// Adds a node at the end.
+    ///
+    /// # Safety
+    ///
+    /// The node is not done, and the caller, who has it from a chain or has made it, gives it to this one.
+    pub(super) unsafe fn push(&mut self, node: NonNull<Node<J>>) {
+        let node = node.as_ptr();
+        // SAFETY: By the caller's promise the node lives, and its link is the chain's from now on.
+        unsafe { (*node).next_on_cpu = ptr::null_mut() };
+        self.append(Self {
+            head: node,
+            tail: node,
+        });
+    }
+
+    /// Adds the nodes of `other` at the end.
+    pub(super) fn append(&mut self, other: Self) {
+        if self.tail.is_null() {
+            *self = other;
+        } else if !other.head.is_null() {
+            // SAFETY: By the type invariant the node lives, and its link is the chain's.
+            unsafe { (*self.tail).next_on_cpu = other.head };
+            self.tail = other.tail;
+        }
+    }
+}
