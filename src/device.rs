@@ -71,6 +71,7 @@ use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
 use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
+use crate::options::Options;
 use crate::peer::Peer;
 use crate::protocol::messages::{
     DATA_OVERHEAD,
@@ -152,6 +153,8 @@ pub(crate) struct Config {
     pub(crate) generation: u32,
     /// UDP port; zero until a free one has been taken.
     pub(crate) port: u16,
+    /// The number of the device that the sockets are bound to, in the namespace that they are in; zero for none.
+    pub(crate) bound: u32,
     /// The right to change the allowed IPs.
     pub(crate) writer: Writer,
 }
@@ -191,6 +194,8 @@ pub(crate) struct Device {
     pub(crate) config: Mutex<Config>,
     /// Mark of outgoing packets; zero for none.
     mark: Atomic<u32>,
+    /// What else is asked for.
+    pub(crate) options: Options,
     /// Between `open` and `stop`.
     up: Atomic<bool>,
     /// What `ethtool -S` shows.
@@ -373,7 +378,7 @@ impl Device {
         let new_port = port.filter(|port| *port != config.port);
         if let Some(port) = new_port {
             config.port = match this.home.get(rtnl) {
-                Some(net) if this.is_up() => this.sockets.open(net, port, this)?,
+                Some(net) if this.is_up() => this.sockets.open(net, port, config.bound, this)?,
                 _ => port,
             };
         }
@@ -384,6 +389,29 @@ impl Device {
             for peer in config.peers.iter() {
                 peer.clear_source();
             }
+        }
+        Ok(())
+    }
+
+    /// Makes all messages leave and come in by the device with the number `index`, or through the VRF whose
+    /// device it is; zero for any way. When that device goes, none leave or come in. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// What the socket layer says; nothing has changed then.
+    pub(crate) fn bind_sockets(
+        this: &Shared<Self>,
+        config: &mut Config,
+        _rtnl: &Rtnl,
+        index: u32,
+    ) -> Result {
+        if index == config.bound {
+            return Ok(());
+        }
+        this.sockets.bind(index)?;
+        config.bound = index;
+        for peer in config.peers.iter() {
+            peer.clear_source();
         }
         Ok(())
     }
@@ -424,11 +452,13 @@ impl LinkDriver for Device {
                     peers: Vector::new(),
                     generation: 1,
                     port: 0,
+                    bound: 0,
                     writer: Writer::new(),
                 },
                 "device.config"
             ),
             mark: Atomic::new(0),
+            options: Options::new(),
             up: Atomic::new(false),
             counters: Counters::new(),
             next_stranger: Atomic::new(0),
@@ -443,7 +473,7 @@ impl LinkDriver for Device {
         let mut config = this.config.lock();
         let net = this.home.get(rtnl).ok_or(ENONET)?;
         this.handshakes.open(this)?;
-        config.port = this.sockets.open(net, config.port, this)?;
+        config.port = this.sockets.open(net, config.port, config.bound, this)?;
         this.up.store(true, Relaxed);
         for peer in config.peers.iter() {
             crate::transmit::send_staged(peer);

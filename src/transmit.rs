@@ -143,7 +143,7 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
         Ok(peer) => {
             // The padding may not make a message longer than the path takes.
             let mtu = skb.dst_mtu().unwrap_or_else(|| dev.mtu());
-            skb.set_tag(Plan::new(&skb, mtu).into());
+            skb.set_tag(Plan::new(&skb, mtu, device.options.chosen()).into());
             skb.drop_dst();
             send(&peer, skb);
             Ok(())
@@ -235,7 +235,7 @@ pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
     send_staged(peer);
 }
 
-/// The outer DS field for an inner one: no DSCP leaks, ECN follows RFC 6040 (normal mode).
+/// The outer DS field for an inner one: no DSCP leaks unless that is asked for, ECN follows RFC 6040 (normal mode).
 fn outer_ds(inner: u8) -> u8 {
     const ECN_MASK: u8 = 3;
     const ECT_0: u8 = 2;

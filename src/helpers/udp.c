@@ -7,6 +7,7 @@
 #include <net/inet_sock.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
+#include <net/l3mdev.h>
 #include <net/route.h>
 #include <net/udp_tunnel.h>
 
@@ -33,6 +34,11 @@ struct net *net_helper_sock_net(const struct sock *sk)
 u32 net_helper_ipv6_iface_scope_id(const struct in6_addr *addr, int iface)
 {
 	return ipv6_iface_scope_id(addr, iface);
+}
+
+int net_helper_l3mdev_master_ifindex_by_index(struct net *net, int ifindex)
+{
+	return l3mdev_master_ifindex_by_index(net, ifindex);
 }
 
 void net_helper_dst_cache_reset(struct dst_cache *cache)

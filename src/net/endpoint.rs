@@ -213,8 +213,8 @@ impl Endpoint {
 /// is sent.
 ///
 /// Senders work with copies of the endpoint, so one may still send to the old endpoint when another
-/// sends to the new one already. What is remembered therefore belongs to one endpoint and mark; for
-/// others it is forgotten first.
+/// sends to the new one already. What is remembered therefore belongs to one endpoint, mark and device that
+/// the sockets are bound to; for others it is forgotten first.
 ///
 /// # Invariants
 ///
@@ -241,6 +241,7 @@ struct Aim {
 struct Target {
     endpoint: Endpoint,
     mark: u32,
+    bound: u32,
 }
 
 // SAFETY: By the type invariant.
@@ -264,11 +265,13 @@ impl DstCache {
         })
     }
 
-    /// The routes to `endpoint` for packets with `mark`, if there is memory for them.
-    pub(super) fn aim(&self, endpoint: &Endpoint, mark: u32) -> Option<Aimed<'_>> {
+    /// The routes to `endpoint` for packets with `mark` from sockets that are bound to the device with the
+    /// number `bound`, if there is memory for them.
+    pub(super) fn aim(&self, endpoint: &Endpoint, mark: u32, bound: u32) -> Option<Aimed<'_>> {
         let wanted = Target {
             endpoint: *endpoint,
             mark,
+            bound,
         };
         let mut aim = self.target.lock();
         if !self.ready.load(Relaxed) {

@@ -18,6 +18,7 @@ use kernel::sync::atomic::{
 use kernel::sync::Arc;
 use kernel::types::Opaque;
 
+use super::attr::NulString;
 use super::bindings;
 use super::rcu::{
     Guard,
@@ -255,6 +256,29 @@ impl Net {
 
     pub(super) fn as_ptr(&self) -> *mut bindings::net {
         self.0.get()
+    }
+
+    /// The device with this number.
+    pub(crate) fn device<'a>(&'a self, index: u32, _rtnl: &'a Rtnl) -> Option<&'a NetDevice> {
+        let index = i32::try_from(index).ok()?;
+        // SAFETY: The namespace lives, and RTNL is held, so that its devices stay.
+        unsafe {
+            let dev = bindings::__dev_get_by_index(self.as_ptr(), index);
+            (!dev.is_null()).then(|| NetDevice::from_raw(dev))
+        }
+    }
+
+    /// The device with this name.
+    pub(crate) fn device_named<'a>(
+        &'a self,
+        name: &NulString<'_>,
+        _rtnl: &'a Rtnl,
+    ) -> Option<&'a NetDevice> {
+        // SAFETY: As in `device`; the name is null-terminated.
+        unsafe {
+            let dev = bindings::__dev_get_by_name(self.as_ptr(), name.as_ptr());
+            (!dev.is_null()).then(|| NetDevice::from_raw(dev))
+        }
     }
 
     /// Whether the current task has `CAP_NET_ADMIN` over the namespace.

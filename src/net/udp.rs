@@ -12,6 +12,10 @@
 use core::ptr;
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::{
     new_mutex,
     Mutex, //
@@ -81,6 +85,8 @@ pub(crate) trait Receiver: Object + Sized {
 pub(crate) struct Sockets<R: Receiver> {
     v4: RawSlot<bindings::sock>,
     v6: RawSlot<bindings::sock>,
+    /// The number of the device that the sockets are bound to; zero for none.
+    bound: Atomic<u32>,
     /// The receiver that the sockets have a reference of; held by who changes the sockets.
     #[pin]
     owner: Mutex<Option<Shared<R>>>,
@@ -139,25 +145,53 @@ impl<R: Receiver> Sockets<R> {
         pin_init!(Self {
             v4: RawSlot::new(ptr::null_mut()),
             v6: RawSlot::new(ptr::null_mut()),
+            bound: Atomic::new(0),
             owner <- new_mutex!(None, "udp.sockets"),
             taking <- new_bh_lock!((), "udp.taking"),
         })
     }
 
-    /// Opens both sockets on `port`, or on one that is free if it is zero, and closes the ones that
-    /// were there. Returns the port. Sleeps.
+    /// Opens both sockets on `port`, or on one that is free if it is zero, bound to the device with the number
+    /// `bound` unless that is zero, and closes the ones that were there. Returns the port. Sleeps.
     ///
     /// # Errors
     ///
     /// What the socket layer says, `EADDRINUSE` first of all; what was there stays.
-    pub(crate) fn open(&self, net: &Net, port: u16, receiver: &Shared<R>) -> Result<u16> {
+    pub(crate) fn open(
+        &self,
+        net: &Net,
+        port: u16,
+        bound: u32,
+        receiver: &Shared<R>,
+    ) -> Result<u16> {
         let mut owner = self.owner.lock();
-        let (v4, v6) = Self::create_pair(net, port, receiver)?;
+        let (v4, v6) = Self::create_pair(net, port, bound, receiver)?;
+        self.bound.store(bound, Relaxed);
         let port = v4.port();
         let v6 = v6.map_or(ptr::null_mut(), NewSocket::into_sock);
         self.replace(v4.into_sock(), v6);
         *owner = Some(receiver.clone());
         Ok(port)
+    }
+
+    /// Binds the sockets, if they are open, to the device with the number `index`, zero for none: datagrams leave
+    /// and come in there only. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` for who has not `CAP_NET_RAW` when they are bound already; nothing has changed then.
+    pub(crate) fn bind(&self, index: u32) -> Result {
+        let _owner = self.owner.lock();
+        let number = i32::try_from(index).map_err(|_| EINVAL)?;
+        for sk in [self.v4.load(), self.v6.load()] {
+            if !sk.is_null() {
+                // SAFETY: Who closes the socket holds the lock. What is refused for the second is refused for
+                // the first one already.
+                kernel::error::to_result(unsafe { bindings::sock_bindtoindex(sk, number, true) })?;
+            }
+        }
+        self.bound.store(index, Relaxed);
+        Ok(())
     }
 
     /// Closes the sockets. A datagram that is on its way to the receiver on another CPU still reaches
@@ -185,16 +219,17 @@ impl<R: Receiver> Sockets<R> {
     fn create_pair(
         net: &Net,
         port: u16,
+        bound: u32,
         receiver: &Shared<R>,
     ) -> Result<(NewSocket, Option<NewSocket>)> {
         let mut tries = PORT_TRIES;
         loop {
-            let v4 = Self::create(net, bindings::AF_INET, port, receiver)?;
+            let v4 = Self::create(net, bindings::AF_INET, port, bound, receiver)?;
             // SAFETY: No requirements.
             if !unsafe { bindings::ipv6_mod_enabled() } {
                 return Ok((v4, None));
             }
-            match Self::create(net, bindings::AF_INET6, v4.port(), receiver) {
+            match Self::create(net, bindings::AF_INET6, v4.port(), bound, receiver) {
                 Ok(v6) => return Ok((v4, Some(v6))),
                 Err(e) if e == EADDRINUSE && port == 0 && tries > 0 => {
                     tries = tries.saturating_sub(1)
@@ -204,12 +239,19 @@ impl<R: Receiver> Sockets<R> {
         }
     }
 
-    fn create(net: &Net, family: u32, port: u16, receiver: &Shared<R>) -> Result<NewSocket> {
+    fn create(
+        net: &Net,
+        family: u32,
+        port: u16,
+        bound: u32,
+        receiver: &Shared<R>,
+    ) -> Result<NewSocket> {
         let mut socket = ptr::null_mut();
         // All zeros: any address of ours, no peer.
         let mut config = bindings::udp_port_cfg {
             family: family as u8,
             local_udp_port: port.to_be(),
+            bind_ifindex: i32::try_from(bound).map_err(|_| EINVAL)?,
             ..Default::default()
         };
         config.set_use_udp_checksums(1);
@@ -279,14 +321,15 @@ impl<R: Receiver> Sockets<R> {
         ds: u8,
     ) -> Result {
         let _bh = bh::disable();
-        let cache = cache.and_then(|cache| cache.aim(to, mark));
+        let bound = self.bound.load(Relaxed);
+        let cache = cache.and_then(|cache| cache.aim(to, mark, bound));
         // SAFETY: The packet is ours.
         unsafe { bindings::skb_set_mark(skb.as_ptr(), mark) };
         match to.remote {
-            Address::V4 { addr, port } => self.send4(skb, addr, port, to, cache, mark, ds),
+            Address::V4 { addr, port } => self.send4(skb, addr, port, bound, to, cache, mark, ds),
             Address::V6 {
                 addr, port, scope, ..
-            } => self.send6(skb, addr, port, scope, to, cache, mark, ds),
+            } => self.send6(skb, addr, port, scope, bound, to, cache, mark, ds),
         }
     }
 
@@ -310,6 +353,7 @@ impl<R: Receiver> Sockets<R> {
         skb: Skb,
         addr: [u8; 4],
         port: u16,
+        bound: u32,
         to: &mut Endpoint,
         cache: Option<Aimed<'_>>,
         mark: u32,
@@ -333,6 +377,7 @@ impl<R: Receiver> Sockets<R> {
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
             flow.__fl_common.flowic_mark = mark;
+            flow.__fl_common.flowic_oif = bound as i32;
             flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
             let net = bindings::sock_net(sk);
 
@@ -362,9 +407,10 @@ impl<R: Receiver> Sockets<R> {
                     forget(&mut flow, to);
                 }
                 let mut found = lookup4(net, &mut flow, sk);
-                // Or the way to the other side may go by another device now.
+                // Or the way to the other side may go by another device now; but packets that came in through a VRF
+                // have its number.
                 let moved = match found {
-                    Ok(route) => (*route_device(route)).ifindex as u32 != ifindex,
+                    Ok(route) => bound == 0 && (*route_device(route)).ifindex as u32 != ifindex,
                     Err(e) => e == EINVAL,
                 };
                 if to.source != Source::Unset && ifindex != 0 && moved {
@@ -413,6 +459,7 @@ impl<R: Receiver> Sockets<R> {
         addr: [u8; 16],
         port: u16,
         scope: u32,
+        bound: u32,
         to: &mut Endpoint,
         cache: Option<Aimed<'_>>,
         mark: u32,
@@ -435,7 +482,7 @@ impl<R: Receiver> Sockets<R> {
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
             flow.__fl_common.flowic_mark = mark;
-            flow.__fl_common.flowic_oif = scope as i32;
+            flow.__fl_common.flowic_oif = if scope != 0 { scope } else { bound } as i32;
             flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
             let net = bindings::sock_net(sk);
 
@@ -454,12 +501,20 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 }
-                let found = kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
-                    net,
-                    sk,
-                    &mut flow,
-                    ptr::null(),
-                ));
+                // A link that an address is on is another one than we are bound to, and not of its VRF either.
+                let elsewhere = scope != 0
+                    && ![0, scope].contains(&bound)
+                    && bindings::l3mdev_master_ifindex_by_index(net, scope as i32) as u32 != bound;
+                let found = if elsewhere {
+                    Err(EINVAL)
+                } else {
+                    kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
+                        net,
+                        sk,
+                        &mut flow,
+                        ptr::null(),
+                    ))
+                };
                 route = match found {
                     Ok(route) => route,
                     Err(e) => {
