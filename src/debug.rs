@@ -223,6 +223,11 @@ debug_messages! {
         "Keypair {} destroyed for peer {}", keypair, peer.id
     }
 
+    /// The peer is going to refuse what we send.
+    unlimited fn clock_went_back(device: &Device, peer: &Peer) {
+        "Clock went back: peer {} will not answer before it has passed the time of the last handshake again",
+        Who(peer)
+    }
     /// Nobody answers.
     unlimited fn handshake_given_up(device: &Device, peer: &Peer, attempts: u32) {
         "Handshake for peer {} did not complete after {} attempts, giving up", Who(peer), attempts

@@ -71,8 +71,13 @@ use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
 use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
-use crate::options::Options;
+use crate::options::{
+    Chosen,
+    Options,
+    Switch, //
+};
 use crate::peer::Peer;
+use crate::protocol::clock::ClockWatch;
 use crate::protocol::messages::{
     DATA_OVERHEAD,
     PADDING_MULTIPLE,
@@ -195,7 +200,7 @@ pub(crate) struct Device {
     /// Mark of outgoing packets; zero for none.
     mark: Atomic<u32>,
     /// What else is asked for.
-    pub(crate) options: Options,
+    options: Options,
     /// Between `open` and `stop`.
     up: Atomic<bool>,
     /// What `ethtool -S` shows.
@@ -213,6 +218,11 @@ impl Device {
     /// The mark that outgoing packets carry; zero for none.
     pub(crate) fn mark(&self) -> u32 {
         self.mark.load(Relaxed)
+    }
+
+    /// What else is asked for.
+    pub(crate) fn chosen(&self) -> Chosen {
+        self.options.chosen()
     }
 
     /// Our static keys.
@@ -353,7 +363,11 @@ impl Device {
         let first = old.is_none() && new.is_some();
         self.identity.set(new);
         for peer in config.peers.iter() {
-            peer.handshake.lock().remote.forget_static_static();
+            let mut side = peer.handshake.lock();
+            side.remote.forget_static_static();
+            // The other side knows somebody else by the new key.
+            side.clock = ClockWatch::new();
+            drop(side);
             peer.expire_sessions();
             if first && self.is_up() {
                 crate::transmit::send_staged(peer);
@@ -384,6 +398,7 @@ impl Device {
         }
         if let Some(mark) = mark {
             this.mark.store(mark, Relaxed);
+            this.mark_errors();
         }
         if new_port.is_some() || mark.is_some() {
             for peer in config.peers.iter() {
@@ -414,6 +429,19 @@ impl Device {
             peer.clear_source();
         }
         Ok(())
+    }
+
+    /// Sets what else is asked for. May sleep.
+    pub(crate) fn choose(&self, chosen: Chosen, _rtnl: &Rtnl) {
+        self.options.choose(chosen);
+        self.mark_errors();
+    }
+
+    /// What routers say of messages is about the route that these have taken, and that depends on the mark.
+    fn mark_errors(&self) {
+        let learn = self.chosen().has(Switch::PathMtu);
+        self.sockets
+            .take_errors_for(if learn { self.mark() } else { 0 });
     }
 
     /// The namespace that the sockets live in, if it still exists.
@@ -467,6 +495,10 @@ impl LinkDriver for Device {
 
     fn created(this: &Shared<Self>, _rtnl: &Rtnl) {
         debug::interface_created(this);
+    }
+
+    fn wants_link_local(this: &Shared<Self>) -> bool {
+        this.chosen().has(Switch::LinkLocal)
     }
 
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {

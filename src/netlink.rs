@@ -173,8 +173,7 @@ impl Family for WireGuardFamily {
     const NAME: &'static CStr = c"wireguard";
     const VERSION: u32 = 1;
     const GET: Command = Command::new(cmd::GET_DEVICE, &GET_POLICY);
-    const ACTIONS: &'static [Action] = 
-        &[SET, options::GET, options::SET, replace::REPLACE];
+    const ACTIONS: &'static [Action] = &[SET, options::GET, options::SET, replace::REPLACE];
     const GROUP: &'static CStr = c"events";
     type Dump = Dump;
 

@@ -24,6 +24,10 @@ pub(crate) enum Switch {
     /// The DSCP of packets is copied to the outer header. The bits are those of the DS field that are copied, so
     /// that nobody has to ask whether the option is on.
     CopyDscp = 0xfc,
+    /// What the path to a peer takes is learned, and told inside.
+    PathMtu = 1 << 8,
+    /// The interface gets an IPv6 address on its link when it goes up.
+    LinkLocal = 1 << 9,
 }
 
 impl Options {

@@ -56,6 +56,11 @@ struct net_device *net_helper_dst_dev(const struct dst_entry *dst)
 	return dst_dev(dst);
 }
 
+u32 net_helper_dst_mtu(const struct dst_entry *dst)
+{
+	return dst_mtu(dst);
+}
+
 int net_helper_ip4_dst_hoplimit(const struct dst_entry *dst)
 {
 	return ip4_dst_hoplimit(dst);

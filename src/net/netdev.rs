@@ -138,9 +138,16 @@ impl NetDevice {
     }
 
     /// Keeps IPv4 from sending redirects for packets that leave where they came in, which on a
-    /// tunnel with many peers is the normal case, and IPv6 from making up a link-local address.
-    pub(super) fn tame_addressing(&self, _rtnl: &Rtnl) {
+    /// tunnel with many peers is the normal case, and IPv6 from making up a link-local address, unless one is
+    /// wanted.
+    pub(super) fn tame_addressing(&self, _rtnl: &Rtnl, link_local: bool) {
         let dev = self.as_ptr();
+        // Without a hardware address there is nothing to make one of; a random one stays while the device does.
+        let mode = if link_local {
+            bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_RANDOM
+        } else {
+            bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE
+        };
         // SAFETY: The device lives, and RTNL is held.
         unsafe {
             let v4 = bindings::in_dev_get_rtnl(dev);
@@ -150,10 +157,7 @@ impl NetDevice {
             }
             let v6 = bindings::in6_dev_get(dev);
             if !v6.is_null() {
-                bindings::inet6_dev_set_addr_gen_mode(
-                    v6,
-                    bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE as _,
-                );
+                bindings::inet6_dev_set_addr_gen_mode(v6, mode as _);
             }
         }
     }

@@ -188,6 +188,27 @@ impl Skb {
         self.bytes_at(24)
     }
 
+    /// Whether a router may cut the IP packet that the data is.
+    pub(crate) fn may_be_fragmented(&self) -> bool {
+        const DONT_FRAGMENT: u8 = 0x40;
+        match self.bytes_at(0) {
+            Some([first, _, _, _, _, _, flags]) => first >> 4 == 4 && flags & DONT_FRAGMENT == 0,
+            None => false,
+        }
+    }
+
+    /// Whether the IP packet, or each of those that it stands for, has at most `mtu` octets.
+    pub(crate) fn fits(&self, mtu: u32) -> bool {
+        // SAFETY: By the type invariant; the stack has set the headers' places.
+        unsafe {
+            if bindings::skb_is_gso(self.as_ptr()) {
+                bindings::skb_gso_validate_network_len(self.as_ptr(), mtu)
+            } else {
+                (*self.as_ptr()).len <= mtu
+            }
+        }
+    }
+
     /// The DS field of the IP packet that the data is.
     pub(crate) fn inner_ds(&self) -> Option<u8> {
         let [first, second] = self.bytes_at(0)?;

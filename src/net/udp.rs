@@ -36,6 +36,7 @@ use super::endpoint::{
 #[cfg(kernel_7_2)]
 use super::errno::*;
 use super::netdev::Net;
+use super::path_mtu::PathMtu;
 use super::rcu::{
     self,
     Object,
@@ -75,6 +76,17 @@ pub(crate) trait Receiver: Object + Sized {
     fn receive(this: &Shared<Self>, skb: Skb) -> Option<Self::Work<'_>>;
 }
 
+/// What the outer header is to be, and the way that it goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Outer<'a> {
+    /// For routing and netfilter.
+    pub(crate) mark: u32,
+    /// The DS field.
+    pub(crate) ds: u8,
+    /// Where to note what the route says that the path takes. With this routers are asked to say so, not to cut.
+    pub(crate) path_mtu: Option<&'a PathMtu>,
+}
+
 /// Two sockets on one port, or none.
 ///
 /// # Invariants
@@ -87,6 +99,8 @@ pub(crate) struct Sockets<R: Receiver> {
     v6: RawSlot<bindings::sock>,
     /// The number of the device that the sockets are bound to; zero for none.
     bound: Atomic<u32>,
+    /// The mark of the routes that ICMP errors are about.
+    errors: Atomic<u32>,
     /// The receiver that the sockets have a reference of; held by who changes the sockets.
     #[pin]
     owner: Mutex<Option<Shared<R>>>,
@@ -146,6 +160,7 @@ impl<R: Receiver> Sockets<R> {
             v4: RawSlot::new(ptr::null_mut()),
             v6: RawSlot::new(ptr::null_mut()),
             bound: Atomic::new(0),
+            errors: Atomic::new(0),
             owner <- new_mutex!(None, "udp.sockets"),
             taking <- new_bh_lock!((), "udp.taking"),
         })
@@ -170,6 +185,7 @@ impl<R: Receiver> Sockets<R> {
         let port = v4.port();
         let v6 = v6.map_or(ptr::null_mut(), NewSocket::into_sock);
         self.replace(v4.into_sock(), v6);
+        self.mark_sockets();
         *owner = Some(receiver.clone());
         Ok(port)
     }
@@ -192,6 +208,25 @@ impl<R: Receiver> Sockets<R> {
         }
         self.bound.store(index, Relaxed);
         Ok(())
+    }
+
+    /// ICMP errors about what the sockets have sent are about the routes for packets with this mark. Sleeps.
+    pub(crate) fn take_errors_for(&self, mark: u32) {
+        let _owner = self.owner.lock();
+        self.errors.store(mark, Relaxed);
+        self.mark_sockets();
+    }
+
+    /// Marks the sockets, for the kernel's handlers of ICMP errors; what is sent has a mark of its own. To be called
+    /// by who holds the lock.
+    fn mark_sockets(&self) {
+        let mark = self.errors.load(Relaxed);
+        for sk in [self.v4.load(), self.v6.load()] {
+            if !sk.is_null() {
+                // SAFETY: Who closes the socket holds the lock; the kernel reads the mark at once.
+                unsafe { (&raw mut (*sk).sk_mark).write_volatile(mark) };
+            }
+        }
     }
 
     /// Closes the sockets. A datagram that is on its way to the receiver on another CPU still reaches
@@ -306,7 +341,7 @@ impl<R: Receiver> Sockets<R> {
 
     /// Sends a payload. `to.source` is cleared when it cannot be used any more. Any context.
     ///
-    /// `cache` remembers the route; `mark` is for routing and netfilter; `ds` goes into the IP header.
+    /// `cache` remembers the route.
     ///
     /// # Errors
     ///
@@ -317,19 +352,18 @@ impl<R: Receiver> Sockets<R> {
         skb: Skb,
         to: &mut Endpoint,
         cache: Option<&DstCache>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let _bh = bh::disable();
         let bound = self.bound.load(Relaxed);
-        let cache = cache.and_then(|cache| cache.aim(to, mark, bound));
+        let cache = cache.and_then(|cache| cache.aim(to, outer.mark, bound));
         // SAFETY: The packet is ours.
-        unsafe { bindings::skb_set_mark(skb.as_ptr(), mark) };
+        unsafe { bindings::skb_set_mark(skb.as_ptr(), outer.mark) };
         match to.remote {
-            Address::V4 { addr, port } => self.send4(skb, addr, port, bound, to, cache, mark, ds),
+            Address::V4 { addr, port } => self.send4(skb, addr, port, bound, to, cache, outer),
             Address::V6 {
                 addr, port, scope, ..
-            } => self.send6(skb, addr, port, scope, bound, to, cache, mark, ds),
+            } => self.send6(skb, addr, port, scope, bound, to, cache, outer),
         }
     }
 
@@ -339,12 +373,11 @@ impl<R: Receiver> Sockets<R> {
         payload: &[u8],
         to: &mut Endpoint,
         cache: Option<&DstCache>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, payload.len())?;
         skb.put(payload)?;
-        self.send(skb.into(), to, cache, mark, ds)
+        self.send(skb.into(), to, cache, outer)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -356,8 +389,7 @@ impl<R: Receiver> Sockets<R> {
         bound: u32,
         to: &mut Endpoint,
         cache: Option<Aimed<'_>>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let sk = self.v4.load();
         if sk.is_null() {
@@ -376,7 +408,7 @@ impl<R: Receiver> Sockets<R> {
             flow.daddr = u32::from_ne_bytes(addr);
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
-            flow.__fl_common.flowic_mark = mark;
+            flow.__fl_common.flowic_mark = outer.mark;
             flow.__fl_common.flowic_oif = bound as i32;
             flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
             let net = bindings::sock_net(sk);
@@ -431,6 +463,13 @@ impl<R: Receiver> Sockets<R> {
                     cache.set4(route, flow.saddr);
                 }
             }
+            let mut flags = 0u16;
+            if let Some(path_mtu) = outer.path_mtu {
+                const HEADERS: u32 = 20 + HEADER_LEN as u32;
+                path_mtu.note(bindings::dst_mtu(route.cast()).saturating_sub(HEADERS));
+                flags = (bindings::IP_DF as u16).to_be();
+            }
+            // What the path does not take all the same is cut here.
             let skb = skb.into_raw();
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel_xmit_skb(
@@ -439,9 +478,9 @@ impl<R: Receiver> Sockets<R> {
                 skb,
                 flow.saddr,
                 flow.daddr,
-                ds,
+                outer.ds,
                 bindings::ip4_dst_hoplimit(route.cast()) as u8,
-                0,
+                flags,
                 flow.uli.ports.sport,
                 flow.uli.ports.dport,
                 false,
@@ -462,8 +501,7 @@ impl<R: Receiver> Sockets<R> {
         bound: u32,
         to: &mut Endpoint,
         cache: Option<Aimed<'_>>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let sk = self.v6.load();
         if sk.is_null() {
@@ -481,7 +519,7 @@ impl<R: Receiver> Sockets<R> {
             flow.daddr.in6_u.u6_addr8 = addr;
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
-            flow.__fl_common.flowic_mark = mark;
+            flow.__fl_common.flowic_mark = outer.mark;
             flow.__fl_common.flowic_oif = if scope != 0 { scope } else { bound } as i32;
             flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
             let net = bindings::sock_net(sk);
@@ -526,6 +564,10 @@ impl<R: Receiver> Sockets<R> {
                     cache.set6(route, &flow.saddr);
                 }
             }
+            if let Some(path_mtu) = outer.path_mtu {
+                const HEADERS: u32 = 40 + HEADER_LEN as u32;
+                path_mtu.note(bindings::dst_mtu(route).saturating_sub(HEADERS));
+            }
             let skb = skb.into_raw();
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel6_xmit_skb(
@@ -535,7 +577,7 @@ impl<R: Receiver> Sockets<R> {
                 ptr::null_mut(),
                 &flow.saddr,
                 &flow.daddr,
-                ds,
+                outer.ds,
                 bindings::ip6_dst_hoplimit(route) as u8,
                 0,
                 flow.uli.ports.sport,

@@ -31,19 +31,27 @@ mod option_attr {
     pub(super) const BIND_IFINDEX: u16 = 3;
     pub(super) const BIND_IFNAME: u16 = 4;
     pub(super) const COPY_DSCP: u16 = 5;
+    pub(super) const PATH_MTU: u16 = 6;
+    pub(super) const LINK_LOCAL: u16 = 7;
 }
 
 /// The options that are on or off, with their attributes.
-const SWITCHES: [(u16, Switch); 1] = [(option_attr::COPY_DSCP, Switch::CopyDscp)];
+const SWITCHES: [(u16, Switch); 3] = [
+    (option_attr::COPY_DSCP, Switch::CopyDscp),
+    (option_attr::PATH_MTU, Switch::PathMtu),
+    (option_attr::LINK_LOCAL, Switch::LinkLocal),
+];
 
 static GET_POLICY: [Policy; 3] = [Policy::unspec(), Policy::u32(), Policy::nul_string(15)];
 
-static SET_POLICY: [Policy; 6] = [
+static SET_POLICY: [Policy; 8] = [
     Policy::unspec(),
     Policy::u32(),
     Policy::nul_string(15),
     Policy::u32(),
     Policy::nul_string(15),
+    Policy::up_to8(1),
+    Policy::up_to8(1),
     Policy::up_to8(1),
 ];
 
@@ -55,7 +63,7 @@ fn get(request: &Request<'_>) -> Result {
     let device = find(request, &rtnl)?;
     let dev = device.dev.get_locked(&rtnl).ok_or(ENODEV)?;
     let config = device.config.lock();
-    let chosen = device.options.chosen();
+    let chosen = device.chosen();
     request.reply(|m| {
         m.put_u32(device_attr::IFINDEX, dev.ifindex())?;
         m.put_str(device_attr::IFNAME, &dev.name(&rtnl))?;
@@ -78,7 +86,7 @@ fn set(request: &Request<'_>) -> Result {
     let device = &find(request, &rtnl)?;
     let mut config = device.config.lock();
 
-    let before = device.options.chosen();
+    let before = device.chosen();
     let mut chosen = before;
     for (attr, switch) in SWITCHES {
         if let Some(on) = request.attr(attr).and_then(|attr| attr.u8()) {
@@ -133,6 +141,6 @@ fn set(request: &Request<'_>) -> Result {
             });
         })?;
     }
-    device.options.choose(chosen);
+    device.choose(chosen, &rtnl);
     Ok(())
 }

@@ -45,8 +45,7 @@ static POLICY: [Policy; 5] = [
     Policy::nested_array(&ENTRY_POLICY),
 ];
 
-pub(super) const REPLACE: Action =
-    Action::new(Command::new(REPLACE_ALLOWEDIPS, &POLICY), replace);
+pub(super) const REPLACE: Action = Action::new(Command::new(REPLACE_ALLOWEDIPS, &POLICY), replace);
 
 fn replace(request: &Request<'_>) -> Result {
     let extack = request.extack();

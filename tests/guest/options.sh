@@ -21,15 +21,16 @@ says() {
 	}
 }
 
-wire=$((2 + 3 * 1 + 15 * 2))
-off="bind=none copy-dscp=off"
+wire=$((2 + 3 * 3 + 15 * 2))
+off="bind=none copy-dscp=off path-mtu=off link-local=off"
+on="copy-dscp=on path-mtu=on link-local=off"
 ip link add wg0 type wireguard
 ip link add dummy0 type dummy 2>/dev/null || ip link add dummy0 type veth peer name dummy1
-python3 options.py $((wire + 17)) || FAILED=$((FAILED + $?))
+python3 options.py $((wire + 22)) || FAILED=$((FAILED + $?))
 TESTS=$wire
 
 check "the tool shows that all is off" is "$(options wg0)" "interface=wg0 $off"
-check "it sets, and shows what is set" is "$(options wg0 bind=lo copy-dscp=on)" "interface=wg0 bind=lo copy-dscp=on"
+check "it sets, and shows what is set" is "$(options wg0 bind=lo copy-dscp=on path-mtu=on)" "interface=wg0 bind=lo $on"
 check "it says why something is refused" says "no such interface in the namespace of the sockets" options wg0 bind=wg7
 check "and what it does not know" says "is no option" options wg0 copy-dscp=maybe
 check "or what is no tunnel" says "not a WireGuard interface" options dummy0
@@ -38,15 +39,15 @@ wg setconf wg0 <(echo "[Interface]")
 ip link set wg0 up
 ip link set wg0 down
 ip link set wg0 name wg1
-check "options outlast a new configuration, down, up and another name" is "$(options wg1)" "interface=wg1 bind=lo copy-dscp=on"
+check "options outlast a new configuration, down, up and another name" is "$(options wg1)" "interface=wg1 bind=lo $on"
 ip link set wg1 name wg0
 ip netns add c
 ip link set wg0 netns c
 check "and a move to another namespace" is "$(ip netns exec c python3 /src/scripts/options wg0)" \
-	"interface=wg0 bind=lo copy-dscp=on"
+	"interface=wg0 bind=lo $on"
 refuse "in which alone they are seen" options wg0
 check "they can be set there" is "$(ip netns exec c python3 /src/scripts/options wg0 bind=dummy0)" \
-	"interface=wg0 bind=dummy0 copy-dscp=on"
+	"interface=wg0 bind=dummy0 $on"
 check "a new interface has none" eval 'ip link add wg2 type wireguard && is "$(options wg2)" "interface=wg2 $off"'
 
 check "who may not administer sees nothing" \
@@ -66,5 +67,23 @@ ip link add wg3 type wireguard
 check "the kernel's tools set them" ynl --do set-options --json '{"ifname": "wg3", "bind-ifname": "lo", "copy-dscp": 1}'
 check "and show them" is "$(ynl --do get-options --json '{"ifname": "wg3"}' --output-json |
 	python3 -c 'import json, sys; d = json.load(sys.stdin); d.pop("ifindex"); print(d)')" \
-	"{'ifname': 'wg3', 'bind-ifindex': 1, 'bind-ifname': 'lo', 'copy-dscp': 1}"
+	"{'ifname': 'wg3', 'bind-ifindex': 1, 'bind-ifname': 'lo', 'copy-dscp': 1, 'path-mtu': 0, 'link-local': 0}"
+
+# An address on the link, which IPv6 routing protocols want.
+addresses() { ip -6 -o addr show dev wg3 scope link | awk '{ print $4 }' | grep '^fe80:.*/64$'; }
+options wg3 bind=none >/dev/null
+ip link set wg3 up
+check "an interface has no link-local address" is "$(addresses)" ""
+check "nor on request, until it goes up again" eval 'options wg3 link-local=on >/dev/null && is "$(addresses)" ""'
+ip link set wg3 down
+ip link set wg3 up
+first=$(addresses)
+check "then it has one" is "$(wc -w <<<"$first")" 1
+ip link set wg3 down
+ip link set wg3 up
+check "the same each time" is "$(addresses)" "$first"
+options wg3 link-local=off >/dev/null
+ip link set wg3 down
+ip link set wg3 up
+check "and none when it is off again" is "$(addresses)" ""
 finish
