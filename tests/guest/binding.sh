@@ -6,7 +6,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
-plan 43
+plan 44
 options() { a python3 /src/scripts/options wg0 "$@"; }
 bind() { options bind="$1" >/dev/null; }
 # Messages that have come to b by a device, and those that a has taken from others. usage: came DEVICE
@@ -75,9 +75,11 @@ check "so do handshakes" by veth1 sh -c "
 	ip netns exec a ping -q -c 3 -i 0.2 -W 5 192.168.241.2"
 b wg set wg0 peer "$PUB_A" endpoint 10.0.0.1:1000
 refuse "what comes in by the first link is not taken" b ping -c 2 -i 0.3 -W 1 192.168.241.1
-a wg set wg0 peer "$PUB_B" endpoint '[fd00::2]:2000'
+a wg set wg0 peer "$PUB_B" endpoint '[fd01::2]:2000'
 check "IPv6 takes the same way" by veth1 pings
-check "another binding counts at once" eval 'bind veth0 && by veth0 pings'
+check "and no way that has no route there" eval 'bind veth0 && cut_off'
+a wg set wg0 peer "$PUB_B" endpoint '[fd00::2]:2000'
+check "another binding counts at once" by veth0 pings
 check "IPv4 as well" eval 'a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000 && by veth0 pings'
 check "it lasts over down and up" eval 'bind veth1 && ip -n a link set wg0 down && ip -n a link set wg0 up && by veth1 pings'
 check "and over another port" eval 'a wg set wg0 listen-port 1001 && by veth1 pings'
