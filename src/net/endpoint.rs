@@ -194,13 +194,17 @@ impl Endpoint {
                 let addr = bindings::in6_addr {
                     in6_u: bindings::in6_addr__bindgen_ty_1 { u6_addr8: from },
                 };
+                // SAFETY: The address is good during the call.
+                let mut scope = unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as _) };
+                if scope != 0 {
+                    scope = skb.incoming_link6();
+                }
                 Some(Self {
                     remote: Address::V6 {
                         addr: from,
                         port,
                         flowinfo: 0,
-                        // SAFETY: The address is good during the call.
-                        scope: unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as _) },
+                        scope,
                     },
                     source: Source::V6 { addr: to },
                 })

@@ -266,6 +266,16 @@ impl Skb {
         unsafe { bindings::skb_iif(self.as_ptr()) as u32 }
     }
 
+    /// The number of the link that the IPv6 packet that the data came in was on: a VRF has put its own number in place
+    /// of that. To be asked before anybody uses the packet's control block.
+    pub(super) fn incoming_link6(&self) -> u32 {
+        // SAFETY: By the type invariant; the control block is as the stack has left it.
+        match unsafe { bindings::skb_inet6_sdif(self.as_ptr()) } {
+            0 => self.incoming_ifindex(),
+            link => link as u32,
+        }
+    }
+
     /// The MTU of the packet's route, if it has one.
     pub(crate) fn dst_mtu(&self) -> Option<u32> {
         // SAFETY: By the type invariant.

@@ -122,6 +122,8 @@ check "until it is bound to the new one" eval 'bind veth1 && by veth1 pings'
 ip netns add c
 ip -n a link set veth1 netns c
 check "a device that moves away is gone as well" cut_off
+# It may have heard from the peer's other address meanwhile.
+a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
 check "with no binding traffic flows again" eval 'bind none && by veth0 pings'
 ip netns del c
 second_link

@@ -16,7 +16,9 @@ marks() {
 	local names=$1 number=$2 name bad=0
 	shift 2
 	b nft reset counters >/dev/null
+	capture a wg0 /tmp/sent.pcap
 	"$@" || return
+	captured
 	for name in none ef af41 ect0 ef_ect1 ce; do
 		echo "$name $(counted $name)"
 		if [[ " $names " = *" $name "* ]]; then
@@ -25,6 +27,7 @@ marks() {
 			[ "$(counted $name)" = 0 ] || bad=1
 		fi
 	done
+	[ $bad = 0 ] || a tcpdump -vnr /tmp/sent.pcap | head -n 20
 	return $bad
 }
 # The DS field of packets that a sends. usage: ping_with DS [ADDRESS]
@@ -85,11 +88,10 @@ for outside in 4 6; do
 		a python3 - <<-'EOT'
 			import socket
 			s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-			s.connect(("192.168.241.2", 9))
 			for n in range(3000):
 			    if n % 3 == 0:
 			        s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xb8 if n % 2 else 0x88)
-			    s.send(bytes(500))
+			    s.sendto(bytes(500), ("192.168.241.2", 9))
 		EOT
 		sleep 1
 	}
