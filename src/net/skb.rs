@@ -188,6 +188,17 @@ impl Skb {
         self.bytes_at(24)
     }
 
+    /// Octets of the packet, or of the longest of those that it stands for without their headers.
+    pub(super) fn longest(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe {
+            match bindings::skb_gso_size(self.as_ptr()) {
+                0 => (*self.as_ptr()).len,
+                size => size,
+            }
+        }
+    }
+
     /// Whether a router may cut the IP packet that the data is.
     pub(crate) fn may_be_fragmented(&self) -> bool {
         const DONT_FRAGMENT: u8 = 0x40;

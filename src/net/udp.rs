@@ -82,7 +82,8 @@ pub(crate) struct Outer<'a> {
     pub(crate) mark: u32,
     /// The DS field.
     pub(crate) ds: u8,
-    /// Where to note what the route says that the path takes. With this routers are asked to say so, not to cut.
+    /// Where to note what the route says that the path takes. With this routers are asked to say so, not to cut; what
+    /// is longer than they have said is cut here.
     pub(crate) path_mtu: Option<&'a PathMtu>,
 }
 
@@ -366,10 +367,13 @@ impl<R: Receiver> Sockets<R> {
             let mut flags = 0u16;
             if let Some(path_mtu) = outer.path_mtu {
                 const HEADERS: u32 = 20 + HEADER_LEN as u32;
-                path_mtu.note(bindings::dst_mtu(route.cast()).saturating_sub(HEADERS));
-                flags = (bindings::IP_DF as u16).to_be();
+                let takes = bindings::dst_mtu(route.cast()).saturating_sub(HEADERS);
+                path_mtu.note(takes);
+                // What the path does not take all the same is cut here.
+                if skb.longest() <= takes {
+                    flags = (bindings::IP_DF as u16).to_be();
+                }
             }
-            // What the path does not take all the same is cut here.
             let skb = skb.into_raw();
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel_xmit_skb(

@@ -19,8 +19,8 @@ const LEAST_V4: u32 = 552;
 /// See [`LEAST_V4`].
 const LEAST_V6: u32 = 1280;
 
-/// The longest packet that the path takes, if that is less than `mtu`.
-fn shorter(peer: &Peer, skb: &Skb, mtu: u32) -> Option<u32> {
+/// The longest packet like this one that the path takes, if that is known.
+fn known(peer: &Peer, skb: &Skb) -> Option<u32> {
     let least = match skb.inner_protocol()? {
         IpVersion::V4 => LEAST_V4,
         IpVersion::V6 => LEAST_V6,
@@ -29,18 +29,19 @@ fn shorter(peer: &Peer, skb: &Skb, mtu: u32) -> Option<u32> {
         .path_mtu
         .payload()?
         .saturating_sub(DATA_OVERHEAD as u32);
-    Some(takes.max(least)).filter(|takes| *takes < mtu)
+    Some(takes.max(least))
 }
 
 /// The longest packet that the path takes, at most `mtu`; `None` if this one is longer and may not be cut. Its source
-/// has been told then. The packet is as the stack handed it to the device.
+/// has been told then. The packet is as the stack handed it to the device: one that was forwarded may be longer than
+/// `mtu`, which the route has learned from what we told others.
 pub(super) fn takes(peer: &Peer, skb: &mut Skb, mtu: u32) -> Option<u32> {
-    let Some(shorter) = shorter(peer, skb, mtu) else {
+    let Some(takes) = known(peer, skb) else {
         return Some(mtu);
     };
-    if skb.may_be_fragmented() || skb.fits(shorter) {
-        return Some(shorter);
+    if skb.may_be_fragmented() || skb.fits(takes) {
+        return Some(takes.min(mtu));
     }
-    icmp::too_long(skb, shorter);
+    icmp::too_long(skb, takes);
     None
 }

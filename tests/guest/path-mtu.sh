@@ -17,7 +17,7 @@ fragments() { echo $(($(counter a IpFragCreates) + $(counter a Ip6FragCreates) +
 # A ping that may not be cut, of so many octets with its headers, is answered with this MTU. The first ones may be lost
 # while a router is heard for the first time. usage: told MTU NAMESPACE OCTETS ADDRESS
 told() {
-	wait_for 10 sh -c "ip netns exec $2 ping -M do -c 1 -W 1 -s $(($3 - ${5:-28})) $4 2>&1 | grep -E 'mtu ?[=:] ?$1\\b'" || {
+	wait_for 1 sh -c "ip netns exec $2 ping -M do -c 1 -W 1 -s $(($3 - ${5:-28})) $4 2>&1 | grep -E 'mtu ?[=:] ?$1\\b'" || {
 		ip netns exec "$2" ping -M "do" -c 1 -W 1 -s $(($3 - ${5:-28})) "$4" 2>&1
 		return 1
 	}
