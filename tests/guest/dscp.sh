@@ -56,6 +56,7 @@ for outside in 4 6; do
 				iifname wg0 ip dscp ef counter name inner_ef
 				iifname wg0 ip dscp af41 counter name inner_af41
 				iifname != veth0 accept
+				meta l4proto != udp accept
 				udp dport != 2000 accept
 				udp length < 60 accept
 				udp length { 156, 100, 72 } accept
@@ -84,6 +85,14 @@ for outside in 4 6; do
 	# has to have the same. The devices cut all trains, so that messages can be counted.
 	a ethtool -K veth0 tx-udp-segmentation off gro off tso off gso off >/dev/null 2>&1
 	b ethtool -K veth0 gro off >/dev/null 2>&1
+	# Somebody takes them: answers would end the collecting.
+	b python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 9))
+while True: s.recv(2048)' &
+	sink=$!
+	wait_for 20 sh -c "ip netns exec b ss -lun | grep -q :9"
 	mixed() {
 		a python3 - <<-'EOT'
 			import socket
@@ -99,6 +108,7 @@ for outside in 4 6; do
 	check "alternating packets" marks "ef af41" 900 mixed
 	check "each message has the DSCP of its packet" is "$(counted ef) $(counted af41)" "$(counted inner_ef) $(counted inner_af41)"
 	check "though they leave in trains" test $(($(trains) - before)) -gt 20
+	kill $sink
 	copy off
 	teardown
 done
