@@ -71,7 +71,6 @@ milliseconds() {
 if wanted rps-off rps-on; then
 	tunnel 4 || exit
 	for setting in off:0 on:f; do
-		ip netns exec b ethtool -K veth0 gro on >/dev/null
 		echo "${setting#*:}" | ip netns exec b tee /sys/class/net/veth0/queues/rx-0/rps_cpus >/dev/null
 		grep '^cpu[0-9]' /proc/stat >/tmp/stat.before
 		stream "rps-${setting%:*}"
