@@ -3,8 +3,7 @@
 # The figures of Documentation/tuning.md that are not in performance.md: what settings of the administrator change.
 # Not a part of `make bench`:
 #
-#     scripts/guest --module none --icount --time 1800 tests/bench/run.sh ours:tuning
-#     scripts/guest --module none --icount --smp 4 --time 1800 --env METRICS='rps-*' tests/bench/run.sh ours:tuning
+#     scripts/guest --module none --icount --mem 2048 --time 1800 tests/bench/run.sh ours:tuning
 
 cd "$(dirname "$0")" && source ./lib.sh
 span=$(seconds 3 1)
@@ -68,18 +67,7 @@ milliseconds() {
 	echo $(((${EPOCHREALTIME/./} - begun) / 1000))
 }
 
-if wanted rps-off rps-on; then
-	tunnel 4 || exit
-	for setting in off:0 on:f; do
-		echo "${setting#*:}" | ip netns exec b tee /sys/class/net/veth0/queues/rx-0/rps_cpus >/dev/null
-		grep '^cpu[0-9]' /proc/stat >/tmp/stat.before
-		stream "rps-${setting%:*}"
-		grep '^cpu[0-9]' /proc/stat | paste -d ' ' /tmp/stat.before - |
-			awk '{ print "#   " $1 ": system", $15 - $4, "idle", $16 - $5, "softirq", $19 - $8, "ticks" }'
-	done
-fi
-
-if wanted 'mtu-1420' 'mtu-1280' 'mtu-8920'; then
+if wanted mtu-1420 mtu-1280 mtu-8920; then
 	tunnel 4 || exit
 	stream mtu-1420
 	mtus 1500 1280
@@ -89,7 +77,7 @@ if wanted 'mtu-1420' 'mtu-1280' 'mtu-8920'; then
 	mtus 1500 1420
 fi
 
-if wanted 'offload-all' 'offload-no-udp-gso' 'offload-no-tso' 'offload-gro' 'offload-inner'; then
+if wanted offload-all offload-no-udp-gso offload-no-tso offload-gro offload-inner; then
 	tunnel 4 || exit
 	stream offload-all
 	features off veth0 tx-udp-segmentation
@@ -105,7 +93,8 @@ if wanted 'offload-all' 'offload-no-udp-gso' 'offload-no-tso' 'offload-gro' 'off
 	features on wg0 gso tso
 fi
 
-if wanted 'qdisc-*' qdisc-none qdisc-wg-fq_codel qdisc-link-tbf qdisc-link-fq_codel; then
+if wanted qdisc-none qdisc-wg-fq_codel qdisc-link-tbf qdisc-link-fq_codel qdisc-link-cake \
+	qdisc-ping-none qdisc-ping-wg-fq_codel qdisc-ping-link-tbf qdisc-ping-link-fq_codel qdisc-ping-link-cake; then
 	tunnel 4 || exit
 	stream qdisc-none -P 4
 	ping_under_load qdisc-ping-none
