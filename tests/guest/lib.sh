@@ -191,6 +191,16 @@ captured() {
 	true
 }
 
+# How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE
+listeners() {
+	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
+}
+
+# There are more of them than that. usage: more_listen NAMESPACE NUMBER
+more_listen() {
+	[ "$(listeners "$1")" -gt "$2" ]
+}
+
 # What the tests of pages in Documentation have in common. Such a page has blocks of commands, "```sh NAME". A test runs
 # each of them as it is written, in the situation that it is for.
 
@@ -216,13 +226,19 @@ run() {
 
 # Runs a block while there is something to see. usage: run_during NAMESPACE BLOCK COMMAND...
 run_during() {
-	local namespace=$1 name=$2
+	local namespace=$1 name=$2 before running
 	shift 2
+	before=$(listeners "$namespace")
 	run "$namespace" "$name" &
-	# Python takes its time to start.
-	sleep 4
+	running=$!
+	# Python takes its time to start, and while it is read from the file server the clock may jump.
+	if block "$name" | grep -q scripts/monitor; then
+		wait_for 120 more_listen "$namespace" "$before"
+	else
+		sleep 4
+	fi
 	"$@" >/dev/null 2>&1
-	wait $!
+	wait $running
 }
 
 # The block's output has this line. usage: shows BLOCK PATTERN
