@@ -59,6 +59,11 @@ bootstrap_debian() {
 	fi
 }
 
+# What prints the newest stock kernel of a series, run in a Debian system: bash -c "$NEWEST_KERNEL" newest SERIES FLAVOUR
+# shellcheck disable=SC2016,SC2034
+NEWEST_KERNEL='apt-get update -qq >/dev/null && apt-cache search --names-only "^linux-headers-${1//./\\.}\\..*deb13-$2\$" |
+	cut -d " " -f 1 | sed "s/^linux-headers-//" | sort -V | tail -n 1'
+
 # Removes a directory. Files of other users inside our namespace cannot be removed from outside it.
 remove_tree() {
 	if [ "$(id -u)" -eq 0 ]; then

@@ -61,15 +61,16 @@ const HANDSHAKE_DS: u8 = 0x88;
 /// Sends an initiation to `peer` unless one was sent a moment ago. May sleep.
 pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     let now = now();
-    let Some(identity) = peer.device.identity() else {
-        return;
-    };
-    if !peer.claim_initiation(now) {
+    if peer.device.identity().is_none() || !peer.claim_initiation(now) {
         return;
     }
     debug::sending_initiation(&peer.device, peer);
     let mut guard = peer.handshake.lock();
     let side = &mut *guard;
+    // Only now: a change of key clears each handshake afterwards, under this lock.
+    let Some(identity) = peer.device.identity() else {
+        return;
+    };
     let Ok(index) = fresh_index(peer, side) else {
         return;
     };
@@ -322,7 +323,11 @@ fn respond(
     debug::receiving_initiation(device, &peer);
     debug::sending_response(device, &peer);
 
-    let index = fresh_index(&peer, side).map_err(|_| failed)?;
+    let Ok(index) = fresh_index(&peer, side) else {
+        // What would have gone into the response is not left lying about.
+        side.noise.clear();
+        return Err(failed);
+    };
     let mut response = side
         .noise
         .respond(&side.remote, random(), index)

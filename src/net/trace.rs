@@ -7,6 +7,9 @@
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 
+// A kernel without tracepoints reads nothing of the records.
+#![cfg_attr(not(CONFIG_TRACEPOINTS), allow(dead_code, unused_imports))]
+
 use super::bindings;
 
 /// What happens to a peer.

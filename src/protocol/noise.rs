@@ -227,8 +227,8 @@ pub struct Remote<C: Crypto> {
     public: PublicKey,
     preshared: Secret<C>,
     /// The DH of both static keys: costly, the same in all handshakes, and useless for a peer that
-    /// never has one. Hence it is computed when first needed.
-    static_static: Option<Secret<C>>,
+    /// never has one. Hence it is computed when first needed. With it our public key that it belongs to.
+    static_static: Option<(PublicKey, Secret<C>)>,
 }
 
 impl<C: Crypto> Remote<C> {
@@ -257,16 +257,18 @@ impl<C: Crypto> Remote<C> {
         self.preshared = Secret::take(&mut key);
     }
 
-    /// To be called when our own static key changes.
+    /// To be called when our own static key changes, so that nothing of the old one remains.
     pub fn forget_static_static(&mut self) {
         self.static_static = None;
     }
 
     fn static_static(&mut self, local: &Identity<C>) -> Option<&Secret<C>> {
-        if self.static_static.is_none() {
-            self.static_static = Some(dh(local.private.bytes(), &self.public)?);
+        let kept = self.static_static.as_ref();
+        if !kept.is_some_and(|(public, _)| C::equal(public, &local.public)) {
+            let shared = dh(local.private.bytes(), &self.public)?;
+            self.static_static = Some((local.public, shared));
         }
-        self.static_static.as_ref()
+        self.static_static.as_ref().map(|(_, shared)| shared)
     }
 }
 

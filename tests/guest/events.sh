@@ -9,10 +9,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
 
-# How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE
-listeners() {
-	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
-}
 # Starts a listener in the background, and waits until it listens. usage: listen NAMESPACE OUTPUT COMMAND...
 listen() {
 	local namespace=$1 output=$2 before
@@ -21,9 +17,6 @@ listen() {
 	ip netns exec "$namespace" "$@" >"$output" 2>&1 &
 	listener=$!
 	wait_for 120 more_listen "$namespace" "$before"
-}
-more_listen() {
-	[ "$(listeners "$1")" -gt "$2" ]
 }
 monitor() {
 	listen "$1" "$2" python3 /src/scripts/monitor "${@:3}"

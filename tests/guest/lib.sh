@@ -190,3 +190,66 @@ captured() {
 	wait "$CAPTURE" 2>/dev/null
 	true
 }
+
+# How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE
+listeners() {
+	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
+}
+
+# There are more of them than that. usage: more_listen NAMESPACE NUMBER
+more_listen() {
+	[ "$(listeners "$1")" -gt "$2" ]
+}
+
+# What the tests of pages in Documentation have in common. Such a page has blocks of commands, "```sh NAME". A test runs
+# each of them as it is written, in the situation that it is for.
+
+# Names the page, and makes ready what its commands need. usage: page NAME
+page() {
+	PAGE=/src/Documentation/$1
+	: >/tmp/used
+	mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
+	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+}
+
+# The commands of a block of the page. usage: block NAME
+block() {
+	awk -v "name=$1" '$0 == "```sh " name { on = 1; next } /^```/ { on = 0 } on' "$PAGE"
+}
+
+# Runs a block in a namespace, and keeps its output. usage: run NAMESPACE BLOCK
+run() {
+	echo "$2" >>/tmp/used
+	# Not by "ip netns exec", which takes tracefs and debugfs away.
+	(cd /src && nsenter --net="/run/netns/$1" bash -c "$(block "$2")") >"/tmp/$2" 2>&1
+}
+
+# Runs a block while there is something to see. usage: run_during NAMESPACE BLOCK COMMAND...
+run_during() {
+	local namespace=$1 name=$2 before running
+	shift 2
+	before=$(listeners "$namespace")
+	run "$namespace" "$name" &
+	running=$!
+	# Python takes its time to start, and while it is read from the file server the clock may jump.
+	if block "$name" | grep -q scripts/monitor; then
+		wait_for 120 more_listen "$namespace" "$before"
+	else
+		sleep 4
+	fi
+	"$@" >/dev/null 2>&1
+	wait $running
+}
+
+# The block's output has this line. usage: shows BLOCK PATTERN
+shows() {
+	grep -qE -- "$2" "/tmp/$1" || {
+		cat "/tmp/$1"
+		return 1
+	}
+}
+
+# All blocks of the page were run. usage: each_block_was_run
+each_block_was_run() {
+	is "$(sort -u /tmp/used)" "$(sed -n 's/^```sh //p' "$PAGE" | sort)"
+}

@@ -1,18 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# slow (until it has been run: see Documentation/status.md)
 # flavour: debug
 # time: 200
 # Memory is there, but only page by page: trains and received packets want four pages in a row. What is sent then
 # leaves in messages of their own, what is received goes to ordinary memory. Nothing is lost, and all is counted.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 9
+plan 8
 FAULTS=/sys/kernel/debug/fail_page_alloc
 
 # Allocations that may not wait fail from four pages on, all of them. usage: scarce 0|100
 scarce() {
-	echo 1 >$FAULTS/verbose
 	echo 2 >$FAULTS/min-order
 	echo Y >$FAULTS/ignore-gfp-wait
 	echo Y >$FAULTS/ignore-gfp-highmem
@@ -21,6 +19,10 @@ scarce() {
 }
 statistic() {
 	ip netns exec "$1" cat /sys/class/net/wg0/statistics/"$2"
+}
+# How often there was no memory for a train. usage: missed NAMESPACE
+missed() {
+	ip netns exec "$1" ethtool -S wg0 | awk '$1 == "tx_train_no_memory:" { print $2 }'
 }
 # What one end has sent the other one has received, and nothing was dropped.
 all_arrived() {
@@ -40,12 +42,11 @@ datagrams() {
 
 topology
 check "a tunnel" a ping -c 2 -i 0.2 -W 5 192.168.241.2
-dmesg -C
 scarce 100
 check "TCP" tcp a 192.168.241.2 4M
 check "TCP over IPv6 inside, the other way" tcp b fd41::1 4M
-check "there was memory missing" test "$(dmesg | grep -c 'FAULT_INJECTION: forcing a failure')" -ge 3
-check "in the sender" grep -q 'Outgoing.*\[wireguard\]' <(dmesg)
+# Such a failure is not in the kernel's log: who asked for the memory wants no warning.
+check "both senders have missed memory" test "$(missed a)" -ge 3 -a "$(missed b)" -ge 3
 check "all packets have arrived" all_arrived
 check "datagrams" datagrams
 scarce 0

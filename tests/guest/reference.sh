@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# guest: --icount
+# time: 300
+# Documentation/reference.md is complete and true: the loaded module has the counters, tracepoints with their fields,
+# debug messages and parameters that the page has, and no others; likewise the events of the specification and
+# of scripts/monitor, and the kernel's words for drops. The commands of the page are run as they are written there.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 18
+page reference.md
+
+# The rows of the page's tables whose first column is this, without the marks of code.
+# usage: rows EXTENDED-REGULAR-EXPRESSION
+rows() {
+	sed -nE '/^\|/s/^\| (.*) \|$/\1/p' "$PAGE" | grep -E "^($1) \| " | tr -d '`'
+}
+# A column of such rows, sorted. usage: column NUMBER ROWS
+column() {
+	awk -F ' \\| ' -v n="$1" '{ print $n }' <<<"$2" | sort
+}
+# Both lists are the same; prints what one has more than the other. usage: same LIST LIST
+same() {
+	[ -n "$1" ] && diff <(sort <<<"$1") <(sort <<<"$2")
+}
+
+topology
+run a statistics
+names=$(sed -nE 's/^ +(.*): [0-9]+$/\1/p' /tmp/statistics)
+counters=$(rows '`[a-z]+_[a-z0-9_]+`' | grep -vE '^wg_')
+check "all counters, and no others" same "$(column 1 "$counters")" "$names"
+check "each has a unit" not grep -vE '^[^|]* \| (messages|packets|packets, messages|buffers|trains|GSO packets|handshakes|sessions|times) \| ' <<<"$counters"
+
+# The kernel's word for each reason, as the source has it.
+kernel_words() {
+	local word constant
+	sed -nE 's/^ +[A-Za-z]+ = "([a-z0-9_]+)", ([A-Z_]+);$/\1 \2/p' /src/src/counters.rs | while read -r name constant; do
+		word=$(sed -nE "s/^ +pub\(crate\) const $constant: Self = .*SKB_DROP_REASON_([A-Z_]+)\);\$/\1/p" /src/src/net/skb/reason.rs)
+		echo "$name $word"
+	done
+}
+check "the kernel's word for each drop" same \
+	"$(grep -E '^[rt]x_(drop|refused)_' <<<"$counters" | awk -F ' \\| ' '{ print $1, $4 }')" "$(kernel_words)"
+
+run a tracepoints
+check "the tracepoints can be listed" shows tracepoints '^wg_drop$'
+check "and their formats shown" shows tracepoints 'print fmt: "dev=%s peer=%llu endpoint=%pISpc value=%llu"'
+points=$(rows '`wg_[a-z_]+`')
+check "all tracepoints, and no others" same "$(column 1 "$points")" \
+	"$(cd /sys/kernel/tracing/events/wireguard && printf '%s\n' wg_*)"
+# usage: fields_of TRACEPOINT   as "name type", as the kernel has them
+fields_of() {
+	sed -nE 's/^\tfield:(.*);\toffset.*/\1/p' "/sys/kernel/tracing/events/wireguard/$1/format" | grep -v ' common_' |
+		sed -E 's/^([a-z0-9]+) ([a-z]+)(\[[0-9]+\])?$/\2 \1\3/'
+}
+all_fields() {
+	local point kind
+	while read -r point kind; do
+		same "$(rows "$kind" | awk -F ' \\| ' '{ print $2, $3 }')" "$(fields_of "$point")" || return
+	done <<<"$(awk -F ' \\| ' '{ print $1, $2 }' <<<"$points")"
+}
+check "each has the fields of its kind, and no others" all_fields
+
+run a debug
+# As the kernel lists them: without what each begins with, and without what it puts before quotes.
+messages=$(sed -nE 's/.*\[wireguard\].*"wireguard: \{\}: (.*)\\012"$/\1/p; s/.*\[wireguard\].*"wireguard: \{\}: (.*)\\n"$/\1/p' /tmp/debug)
+described=$(sed -nE 's/^\| `([A-Z][^`]*)` \| (yes)? ?\| .*/\1/p' "$PAGE")
+check "all debug messages, and no others" same "$described" "${messages//\\\'/\'}"
+check "messages are switched on by their words" is \
+	"$(grep '\[wireguard\]' /sys/kernel/debug/dynamic_debug/control | grep -c '=p.*Keypair')" 2
+check "and others are off" is "$(grep '\[wireguard\]' /sys/kernel/debug/dynamic_debug/control | grep -vc '=_ ')" 2
+echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
+
+check "there are no parameters" not test -e /sys/module/wireguard/parameters
+check "nor does the file have any" is "$(modinfo -F license /src/wireguard.ko) $(modinfo -F parm /src/wireguard.ko)" "GPL "
+
+# The page, the specification, the monitor and the source; that the module sends them, `events` shows.
+events=$(rows '`[a-z]+(-[a-z]+)+`' | awk -F ' \\| ' '{ print $1, $2 }')
+check "all events of the specification, and no others" same "$events" "$(
+	awk '/^operations:/ { on = 1 } /^mcast-groups:/ { on = 0 } on && $1 == "name:" { name = $2 } on && $1 == "value:" { print name, $2 }' \
+		/src/Documentation/netlink/wireguard-events.yaml
+)"
+check "and of the monitor" same "$events" "$(sed -nE 's/^ +([0-9]+): "([a-z-]+)",$/\2 \1/p' /src/scripts/monitor)"
+check "and of the module" same "$(cut -d ' ' -f 2 <<<"$events")" "$(sed -nE 's/^ +[A-Za-z]+ = ([0-9]+),$/\1/p' /src/src/netlink/events.rs)"
+usage=$(sed -nE 's/^`(scripts\/monitor .*)`$/\1/p' "$PAGE")
+check "the monitor's options" grep -qF "usage: ${usage#scripts/}" <(python3 /src/scripts/monitor --help)
+
+ping_b() {
+	a ping -c 1 -W 5 192.168.241.2
+}
+run_during b monitor ping_b
+check "the monitor prints an event" shows monitor \
+	"^handshake-completed interface=wg0 peer=${PUB_A//+/\\+} endpoint=10.0.0.1:1000 last-handshake=[0-9]+$"
+teardown
+check "each block of the page was run" each_block_was_run
+finish
