@@ -7,7 +7,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
-plan 39
+plan 38
 
 # A counter of a namespace. usage: counter NAMESPACE NAME
 counter() {
@@ -116,6 +116,11 @@ for outside in 4 6; do
 	a ping -q -c 1 -W 2 192.168.241.2 >/dev/null
 	check "it is learned by marked messages, too" told $inside a 1420 192.168.241.2
 	learn off
+	# Without the option what a router says of marked IPv6 messages is not heard, as ever.
+	a wg set wg0 fwmark 0
+	for version in 4 6; do
+		ip -n a -$version rule del not fwmark 7 table 7
+	done
 	forget
 	sleep 1
 	a ping -q -M "do" -c 2 -i 0.3 -W 1 -s 1392 192.168.241.2 >/dev/null
@@ -125,7 +130,7 @@ for outside in 4 6; do
 	ip netns del h
 done
 
-# Who is believed: a router that quotes a datagram of the tunnel's port, nobody else.
+# Who is believed is for the kernel to say: who quotes a datagram to the endpoint. The damage has a limit.
 topology
 learn on
 session
@@ -144,13 +149,9 @@ forge() {
 		socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).sendto(body, ("10.0.0.1", 0))
 	EOT
 }
-forge 999 1000
-a ping -q -c 2 -i 0.2 -W 2 192.168.241.2 >/dev/null
-check "who quotes another port is not believed" passes a 1420 192.168.241.2
 forge 1000 300
 a ping -q -c 2 -i 0.2 -W 2 192.168.241.2 >/dev/null
 check "an MTU that no path has makes it no smaller than IPv4 has to take" told 552 a 1420 192.168.241.2
-forge 1000 1000
-check "who quotes one of ours is" told "(552|940)" a 1420 192.168.241.2
+check "and packets pass" passes a 552 192.168.241.2
 teardown
 finish
