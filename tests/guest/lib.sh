@@ -173,7 +173,7 @@ tcp() {
 transfer() {
 	ip netns exec "$2" iperf3 -s -1 -D
 	wait_for 10 sh -c "ip netns exec $2 ss -ltn | grep -q :5201"
-	timeout $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
+	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
 # Writes what passes a device to a file, until `captured`. usage: capture NAMESPACE DEVICE FILE [FILTER]
