@@ -191,6 +191,22 @@ captured() {
 	true
 }
 
+# Sets features of a device in both namespaces. usage: features on|off DEVICE FEATURE...
+features() {
+	local n value=$1 device=$2 feature
+	shift 2
+	for n in a b; do
+		for feature; do
+			ip netns exec $n ethtool -K "$device" "$feature" "$value" >/dev/null || return
+		done
+	done
+}
+
+# One of the counters that ethtool -S shows. usage: device_counter NAMESPACE NAME
+device_counter() {
+	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
+}
+
 # How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE
 listeners() {
 	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
