@@ -136,6 +136,13 @@ flood() {
 		awk -v unit=packets/s -v seconds="$3" "$RECEIVED"
 }
 
+# Milliseconds that a command takes. usage: milliseconds COMMAND...
+milliseconds() {
+	local begun=${EPOCHREALTIME/./}
+	"$@" >/dev/null || return
+	echo $(((${EPOCHREALTIME/./} - begun) / 1000))
+}
+
 # A percentile of numbers, one on each line (nearest rank). usage: percentile P
 percentile() {
 	sort -n | awk -v p="$1" '{ v[NR] = $1 } END { i = int(NR * p / 100 + 0.999999); if (i < 1) i = 1; print v[i] }'

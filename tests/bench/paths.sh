@@ -8,26 +8,15 @@ cd "$(dirname "$0")" && source ./lib.sh
 wanted tcp-software-gso tcp-gro || exit 0
 span=$(seconds 3 1)
 
-# usage: features ON-OR-OFF FEATURE...    on both ends of the link
-features() {
-	local n value=$1 feature
-	shift
-	for n in a b; do
-		for feature; do
-			ip netns exec $n ethtool -K veth0 "$feature" "$value" >/dev/null || return
-		done
-	done
-}
-
 tunnel 4 || exit
-features off tx-udp-segmentation || exit
+features off veth0 tx-udp-segmentation || exit
 ! wanted tcp-software-gso || result tcp-software-gso "$(rate 192.168.241.2 "$span")" Mbit/s
 if wanted tcp-gro; then
 	# A veth uses its NAPI, and with it GRO, for a sender that does not segment at all.
-	features off tso || exit
-	features on gro || exit
+	features off veth0 tso || exit
+	features on veth0 gro || exit
 	result tcp-gro "$(rate 192.168.241.2 "$span")" Mbit/s
-	features off gro
-	features on tso
+	features off veth0 gro
+	features on veth0 tso
 fi
-features on tx-udp-segmentation
+features on veth0 tx-udp-segmentation

@@ -14,12 +14,6 @@ used() {
 	awk '/^(MemTotal|MemFree|Buffers|Cached|SReclaimable):/ { v[$1] = $2 }
 		END { print v["MemTotal:"] - v["MemFree:"] - v["Buffers:"] - v["Cached:"] - v["SReclaimable:"] }' /proc/meminfo
 }
-# Milliseconds that a command takes. usage: milliseconds COMMAND...
-milliseconds() {
-	local begun=${EPOCHREALTIME/./}
-	"$@" || return
-	echo $(((${EPOCHREALTIME/./} - begun) / 1000))
-}
 
 ip link add wg0 type wireguard
 wg show wg0 >/dev/null

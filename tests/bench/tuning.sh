@@ -8,16 +8,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 span=$(seconds 3 1)
 
-# usage: features ON-OR-OFF DEVICE FEATURE...    on both ends of the link, or of the tunnel
-features() {
-	local n value=$1 device=$2 feature
-	shift 2
-	for n in a b; do
-		for feature; do
-			ip netns exec $n ethtool -K "$device" "$feature" "$value" >/dev/null || return
-		done
-	done
-}
 # usage: mtus LINK TUNNEL
 mtus() {
 	local n
@@ -26,19 +16,15 @@ mtus() {
 		ip -n $n link set wg0 mtu "$2"
 	done
 }
-# usage: counter NAMESPACE NAME
-counter() {
-	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
-}
 # A TCP stream: its rate, and messages per train at the sender and at the receiver, by the counters that
 # ethtool -S has. usage: stream METRIC [OPTION...]
 stream() {
 	local metric=$1 before after rate
 	shift
 	wanted "$metric" || return 0
-	before="$(counter a tx_trains) $(counter a tx_train_messages) $(counter b rx_trains) $(counter b rx_train_messages) $(a cat /sys/class/net/wg0/statistics/tx_packets)"
+	before="$(device_counter a tx_trains) $(device_counter a tx_train_messages) $(device_counter b rx_trains) $(device_counter b rx_train_messages) $(a cat /sys/class/net/wg0/statistics/tx_packets)"
 	rate=$(rate 192.168.241.2 "$span" "$@")
-	after="$(counter a tx_trains) $(counter a tx_train_messages) $(counter b rx_trains) $(counter b rx_train_messages) $(a cat /sys/class/net/wg0/statistics/tx_packets)"
+	after="$(device_counter a tx_trains) $(device_counter a tx_train_messages) $(device_counter b rx_trains) $(device_counter b rx_train_messages) $(a cat /sys/class/net/wg0/statistics/tx_packets)"
 	result "$metric" "$rate" Mbit/s
 	awk -v b="$before" -v a="$after" 'BEGIN {
 		split(b, x); split(a, y)
@@ -60,13 +46,6 @@ ping_under_load() {
 	result "$1-p99" "$(percentile 99 </tmp/times)" ms
 	sleep 1
 }
-# Milliseconds that a command takes. usage: milliseconds COMMAND...
-milliseconds() {
-	local begun=${EPOCHREALTIME/./}
-	"$@" >/dev/null || return
-	echo $(((${EPOCHREALTIME/./} - begun) / 1000))
-}
-
 if wanted mtu-1420 mtu-1280 mtu-8920; then
 	tunnel 4 || exit
 	stream mtu-1420

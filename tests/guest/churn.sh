@@ -28,8 +28,8 @@ check "traffic before" a ping -c 1 -W 5 192.168.241.2
 
 end=$((SECONDS + DURATION))
 b iperf3 -s -D
-(while [ $SECONDS -lt $end ]; do a timeout 10 iperf3 --connect-timeout 1000 -c 192.168.241.2 -t 3; done) >/dev/null 2>&1 &
-(while [ $SECONDS -lt $end ]; do a timeout 10 iperf3 --connect-timeout 1000 -c 192.168.241.2 -t 2 -u -b 10M -R; done) >/dev/null 2>&1 &
+(while [ $SECONDS -lt $end ]; do a timeout -k 5 10 iperf3 --connect-timeout 1000 -c 192.168.241.2 -t 3; done) >/dev/null 2>&1 &
+(while [ $SECONDS -lt $end ]; do a timeout -k 5 10 iperf3 --connect-timeout 1000 -c 192.168.241.2 -t 2 -u -b 10M -R; done) >/dev/null 2>&1 &
 (while [ $SECONDS -lt $end ]; do a timeout 2 ping -f -s 1400 fd41::2; done) >/dev/null 2>&1 &
 rounds=0
 while [ $SECONDS -lt $end ]; do

@@ -8,10 +8,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 38
 
-# usage: counter NAMESPACE NAME
-counter() {
-	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
-}
 # All counters that say that something was dropped or refused. usage: losses NAMESPACE
 losses() {
 	ip netns exec "$1" ethtool -S wg0 | sed -nE 's/^ +([rt]x_(drop|refused)_.*): ([0-9]+)$/\1 \3/p'
@@ -51,9 +47,9 @@ check "other sets of names are refused" not a ethtool --show-priv-flags wg0
 record /tmp/first
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 recorded /tmp/first
-check "an initiation was sent" is "$(counter a tx_handshake_initiations) $(counter b rx_handshake_initiations)" "1 1"
-check "a response was sent" is "$(counter b tx_handshake_responses) $(counter a rx_handshake_responses)" "1 1"
-check "the handshake is complete on both sides" is "$(counter a handshakes_completed) $(counter b handshakes_completed)" "1 1"
+check "an initiation was sent" is "$(device_counter a tx_handshake_initiations) $(device_counter b rx_handshake_initiations)" "1 1"
+check "a response was sent" is "$(device_counter b tx_handshake_responses) $(device_counter a rx_handshake_responses)" "1 1"
+check "the handshake is complete on both sides" is "$(device_counter a handshakes_completed) $(device_counter b handshakes_completed)" "1 1"
 check "nothing was lost at a" is "$(lost a)" ""
 check "nothing was lost at b" is "$(lost b)" ""
 
@@ -96,26 +92,26 @@ a wg set wg0 peer "$other" remove
 check "with the peer goes what waited" is "$(lost a)" "tx_drop_closed+1"
 
 # Trains.
-before=$(counter a tx_trains)
+before=$(device_counter a tx_trains)
 tcp a 192.168.241.2 300K >/dev/null
-trains=$(counter a tx_trains) messages=$(counter a tx_train_messages)
+trains=$(device_counter a tx_trains) messages=$(device_counter a tx_train_messages)
 check "a bulk transfer leaves in trains ($trains of $messages messages)" sh -c "[ $trains -gt $before ] && [ $messages -ge $((trains * 2)) ]"
-check "and comes in as trains" sh -c "[ $(counter b rx_trains) -gt 0 ] && [ $(counter b rx_train_messages) -ge 200 ]"
-check "no fallback was needed" is "$(counter a tx_software_segmented) $(counter a tx_train_no_memory)" "0 0"
+check "and comes in as trains" sh -c "[ $(device_counter b rx_trains) -gt 0 ] && [ $(device_counter b rx_train_messages) -ge 200 ]"
+check "no fallback was needed" is "$(device_counter a tx_software_segmented) $(device_counter a tx_train_no_memory)" "0 0"
 check "nothing was lost at a" is "$(lost a)" ""
 check "nothing was lost at b" is "$(lost b)" ""
 a ethtool -K wg0 tx-udp-segmentation on >/dev/null 2>&1
 check "the counters agree with those of the interface" \
-	is "$(counter a tx_drop_no_peer)" "$(($(a cat /sys/class/net/wg0/statistics/tx_errors) - 1))"
+	is "$(device_counter a tx_drop_no_peer)" "$(($(a cat /sys/class/net/wg0/statistics/tx_errors) - 1))"
 
 # The end of a session: a's messages are held back until b does not want them any more.
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 record /tmp/late
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 recorded /tmp/late
-expired=$(counter b sessions_expired)
+expired=$(device_counter b sessions_expired)
 sleep 200 # more than the 180 seconds of a session
-check "a session without traffic comes to its end" is $(($(counter b sessions_expired) - expired)) 1
+check "a session without traffic comes to its end" is $(($(device_counter b sessions_expired) - expired)) 1
 lost b >/dev/null
 play /tmp/late 4
 check "a message that comes after that" is "$(lost b)" "rx_drop_session_expired+1"
@@ -131,14 +127,14 @@ b nft -f - <<-EOT
 EOT
 lost a >/dev/null
 ip netns exec a ping -f -c 150 -w 2 192.168.241.2 >/dev/null
-full=$(counter a tx_drop_no_session_full)
+full=$(device_counter a tx_drop_no_session_full)
 sleep 110
-check "the handshake was given up" is "$(counter a handshakes_gave_up)" 1
-check "after some attempts" sh -c "[ $(counter a handshakes_retried) -ge 18 ]"
-check "more packets wait than there is room for, or just as many" is "$(counter a tx_drop_no_session_full)" "$full"
-check "those that waited are dropped then" sh -c "[ $(counter a tx_drop_handshake_gave_up) -gt 0 ]"
+check "the handshake was given up" is "$(device_counter a handshakes_gave_up)" 1
+check "after some attempts" sh -c "[ $(device_counter a handshakes_retried) -ge 18 ]"
+check "more packets wait than there is room for, or just as many" is "$(device_counter a tx_drop_no_session_full)" "$full"
+check "those that waited are dropped then" sh -c "[ $(device_counter a tx_drop_handshake_gave_up) -gt 0 ]"
 check "all packets are accounted for" is \
-	"$(($(counter a tx_drop_no_session_full) + $(counter a tx_drop_handshake_gave_up)))" "$(a cat /sys/class/net/wg0/statistics/tx_dropped | awk '{print $1 - 1}')"
+	"$(($(device_counter a tx_drop_no_session_full) + $(device_counter a tx_drop_handshake_gave_up)))" "$(a cat /sys/class/net/wg0/statistics/tx_dropped | awk '{print $1 - 1}')"
 b nft delete table inet deaf
 
 # No private key on the other side.
@@ -152,11 +148,11 @@ teardown
 # Roaming.
 topology
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
-moved=$(counter b endpoints_changed)
+moved=$(device_counter b endpoints_changed)
 a wg set wg0 listen-port 1111
 a ping -c 1 -W 3 192.168.241.2 >/dev/null
-check "an endpoint that changes" is $(($(counter b endpoints_changed) - moved)) 1
-check "keepalives were sent and received" is "$(counter a tx_keepalives)" "$(counter b rx_keepalives)"
+check "an endpoint that changes" is $(($(device_counter b endpoints_changed) - moved)) 1
+check "keepalives were sent and received" is "$(device_counter a tx_keepalives)" "$(device_counter b rx_keepalives)"
 
 lost b >/dev/null
 play /tmp/first 4

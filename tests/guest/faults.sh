@@ -50,7 +50,7 @@ echo 1 >$FAULTS/failslab/verbose
 dmesg -C
 chance 10
 b iperf3 -s -D
-a timeout 40 iperf3 --connect-timeout 5000 -c 192.168.241.2 -t 30 >/dev/null 2>&1 &
+a timeout -k 5 40 iperf3 --connect-timeout 5000 -c 192.168.241.2 -t 30 >/dev/null 2>&1 &
 a timeout 40 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1 &
 b timeout 40 ping -f -q 192.168.241.1 >/dev/null 2>&1 &
 refused=0 served=0

@@ -42,7 +42,7 @@ sleep 1
 
 # Megabits per second through the tunnel.
 throughput() {
-	timeout 120 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -t "$SECS" -J |
+	timeout -k 5 120 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -t "$SECS" -J |
 		awk '/"sum_received"/ {f = 1} f && /bits_per_second/ {printf "%.1f\n", $2 / 1e6; exit}'
 }
 memory() {

@@ -59,7 +59,7 @@ before=$(slab)
 # A transfer and pings for as long as the flood lasts.
 (
 	while kill -0 $hostile 2>/dev/null; do
-		timeout 30 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n 500K >/dev/null 2>&1 &&
+		timeout -k 5 30 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n 500K >/dev/null 2>&1 &&
 			echo transfer || echo failure
 	done
 ) >/tmp/transfers &

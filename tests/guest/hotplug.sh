@@ -19,8 +19,8 @@ check "traffic before" a ping -c 1 -W 5 192.168.241.2
 end=$((SECONDS + DURATION))
 b iperf3 -s -D
 a iperf3 -s -D
-(while [ $SECONDS -lt $end ]; do a timeout 10 iperf3 --connect-timeout 2000 -c 192.168.241.2 -t 3 -P 2; done) >/dev/null 2>&1 &
-(while [ $SECONDS -lt $end ]; do b timeout 10 iperf3 --connect-timeout 2000 -c fd41::1 -u -b 20M -t 3; done) >/dev/null 2>&1 &
+(while [ $SECONDS -lt $end ]; do a timeout -k 5 10 iperf3 --connect-timeout 2000 -c 192.168.241.2 -t 3 -P 2; done) >/dev/null 2>&1 &
+(while [ $SECONDS -lt $end ]; do b timeout -k 5 10 iperf3 --connect-timeout 2000 -c fd41::1 -u -b 20M -t 3; done) >/dev/null 2>&1 &
 (while [ $SECONDS -lt $end ]; do a timeout 3 ping -f -q -s 1200 192.168.241.2; done) >/dev/null 2>&1 &
 
 # Peers that speak at once come and go.

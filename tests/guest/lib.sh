@@ -173,7 +173,7 @@ tcp() {
 transfer() {
 	ip netns exec "$2" iperf3 -s -1 -D
 	wait_for 10 sh -c "ip netns exec $2 ss -ltn | grep -q :5201"
-	timeout $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
+	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
 # Writes what passes a device to a file, until `captured`. usage: capture NAMESPACE DEVICE FILE [FILTER]
@@ -189,6 +189,22 @@ captured() {
 	kill "$CAPTURE"
 	wait "$CAPTURE" 2>/dev/null
 	true
+}
+
+# Sets features of a device in both namespaces. usage: features on|off DEVICE FEATURE...
+features() {
+	local n value=$1 device=$2 feature
+	shift 2
+	for n in a b; do
+		for feature; do
+			ip netns exec $n ethtool -K "$device" "$feature" "$value" >/dev/null || return
+		done
+	done
+}
+
+# One of the counters that ethtool -S shows. usage: device_counter NAMESPACE NAME
+device_counter() {
+	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
 }
 
 # How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE

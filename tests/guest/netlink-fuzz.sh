@@ -46,7 +46,7 @@ sleep 2
 before=$(slab)
 touch /tmp/going
 (while [ -e /tmp/going ]; do
-	timeout 60 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n 300K >/dev/null 2>&1 && echo transfer || echo failure
+	timeout -k 5 60 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n 300K >/dev/null 2>&1 && echo transfer || echo failure
 	sleep 0.5
 done) >/tmp/transfers &
 transfers=$!

@@ -26,6 +26,8 @@ check "datagrams of 64 KiB are sent" giants
 check "traffic goes on" a ping -c 3 -i 0.2 -W 5 192.168.241.2
 
 # Keepalives answered each other. Here: after the last packet one keepalive, and then silence.
+# What came before may be answered with a keepalive for ten seconds.
+sleep 15
 b nft -f - <<-EOT
 	table inet watch {
 		chain in {

@@ -20,26 +20,12 @@ links() {
 	done
 	session
 }
-# usage: features ON-OR-OFF DEVICE FEATURE...    on both ends
-features() {
-	local n value=$1 device=$2 feature
-	shift 2
-	for n in a b; do
-		for feature; do
-			ip netns exec $n ethtool -K "$device" "$feature" "$value" >/dev/null || return
-		done
-	done
-}
-# usage: counter NAMESPACE NAME
-counter() {
-	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
-}
 # By how much a's tx_trains and b's rx_trains go up during a transfer, as "many" or "none".
 trains() {
 	local sent received
-	sent=$(counter a tx_trains) received=$(counter b rx_trains)
+	sent=$(device_counter a tx_trains) received=$(device_counter b rx_trains)
 	tcp a 192.168.241.2 2M >/dev/null || return
-	sent=$(($(counter a tx_trains) - sent)) received=$(($(counter b rx_trains) - received))
+	sent=$(($(device_counter a tx_trains) - sent)) received=$(($(device_counter b rx_trains) - received))
 	echo "$(words $sent) $(words $received)"
 }
 words() {

@@ -14,7 +14,7 @@ topology
 check "there is traffic" a ping -c 1 -W 5 192.168.241.2
 b iperf3 -s -1 -D
 sleep 1
-a timeout 20 iperf3 -c 192.168.241.2 -t 15 >/dev/null 2>&1 &
+a timeout -k 5 20 iperf3 -c 192.168.241.2 -t 15 >/dev/null 2>&1 &
 sleep 3
 check "the module goes" rmmod wireguard
 check "and the interfaces with it" is "$(ip -o link show type wireguard 2>/dev/null | wc -l)" 0

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 2400
+# guest: --append log_buf_len=16M
 # Upstream's own test of the driver, tools/testing/selftests/wireguard/netns.sh, as it is in the
 # kernel's source: this only prepares what it expects to find, runs it, and says how it ended.
-# REPEAT=10 runs it ten times in one boot.
+# REPEAT=10 runs it ten times in one boot. It looks for each object's end in the kernel's log, which has to be
+# long enough for what all rounds say.
 #
 # It runs in real time: with a clock that counts instructions, time would jump whenever the guest waits
 # for the host's file system, which it does at each of the hundreds of programs that the script starts.
