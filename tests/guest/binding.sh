@@ -105,13 +105,12 @@ check "and each gets what comes in by its own" by veth1 pings
 ip -n a link del wg1
 
 # The device goes away.
-errors() { a ethtool -S wg0 | awk '/tx_drop_no_route/ { print $2 }'; }
 check "traffic before" by veth1 pings
 index=$(a cat /sys/class/net/veth1/ifindex)
 ip -n a link del veth1
-before=$(errors)
+before=$(device_counter a tx_drop_no_route)
 check "without its device a tunnel is cut off" cut_off
-check "the drops are counted" test "$(errors)" -gt "$before"
+check "the drops are counted" test "$(device_counter a tx_drop_no_route)" -gt "$before"
 check "the tool says so" is "$(options | grep -o 'bind=[^ ]*')" "bind=$index(gone)"
 second_link
 check "a new device of the same name is another one" cut_off

@@ -34,7 +34,7 @@ marks() {
 ping_with() { a ping -q -c 3 -i 0.2 -W 5 -Q "$1" "${2:-192.168.241.2}"; }
 copy() { a python3 /src/scripts/options wg0 copy-dscp="$1" >/dev/null; }
 
-trains() { a ethtool -S wg0 | awk '/ tx_trains/ { print $2 }'; }
+trains() { device_counter a tx_trains; }
 
 for outside in 4 6; do
 	topology $outside

@@ -39,7 +39,6 @@ whole() {
 	echo "fragments before: $before, after: $(fragments)"
 	[ "$(fragments)" = "$before" ]
 }
-drops() { a ethtool -S wg0 | awk '/tx_drop_path_mtu/ { print $2 }'; }
 
 for outside in 4 6; do
 	topology $outside
@@ -87,7 +86,7 @@ for outside in 4 6; do
 	check "the route knows it then" grep -q "mtu $inside" <(ip -n a route get 192.168.241.2)
 	check "so is who sends IPv6 inside" told $inside a 1420 fd41::2 48
 	check "and a host behind" told $inside h 1420 192.168.241.2
-	check "what is refused is counted" test "$(drops)" -ge 3
+	check "what is refused is counted" test "$(device_counter a tx_drop_path_mtu)" -ge 3
 	check "what fits passes whole" whole passes a $inside 192.168.241.2
 	check "IPv6 as well" whole passes6 a $inside fd41::2
 	check "from behind as well" whole passes h $inside 192.168.241.2
