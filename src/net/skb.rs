@@ -312,18 +312,23 @@ impl Skb {
         unsafe { bindings::skb_get_hash(self.as_ptr()) }
     }
 
-    /// Gives the packet the flow and the priority of another one.
+    /// Gives the packet the flow and the priority of another one, and the time when it is to leave if there is one: one
+    /// without the name of its clock is that of an arrival.
     pub(super) fn copy_flow(&mut self, model: &Self) {
         let from = model.as_ptr();
         // SAFETY: Both are ours.
         unsafe {
+            let clock = bindings::skb_tstamp_type(from);
             bindings::skb_set_flow(
                 self.as_ptr(),
                 bindings::skb_hash_raw(from),
                 bindings::skb_l4_hash(from),
                 bindings::skb_sw_hash(from),
-                bindings::skb_tstamp_type(from),
+                clock,
             );
+            if clock != 0 {
+                (*self.as_ptr()).__bindgen_anon_2 = (*from).__bindgen_anon_2;
+            }
             bindings::skb_copy_priority(self.as_ptr(), from);
         }
     }
