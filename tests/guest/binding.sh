@@ -14,7 +14,7 @@ came() {
 	b nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
 }
 ways() { echo "$(came veth0) $(came veth1)"; }
-# All messages take one way while a command runs. usage: by DEVICE COMMAND...
+# All messages take one way while a command runs; those that waited for a session are one train. usage: by DEVICE COMMAND...
 by() {
 	local device=$1 other=veth0 before now
 	[ "$1" = veth1 ] || other=veth1
@@ -23,7 +23,7 @@ by() {
 	"$@" || return
 	now=("$(came "$device")" "$(came $other)")
 	echo "by $device ${before[0]} ${now[0]}, by $other ${before[1]} ${now[1]}"
-	[ $((now[0] - before[0])) -ge 3 ] && [ "${now[1]}" = "${before[1]}" ]
+	[ "${now[0]}" -gt "${before[0]}" ] && [ "${now[1]}" = "${before[1]}" ]
 }
 # Nothing comes through, and nothing leaves by any way. usage: cut COMMAND...
 cut_off() {
