@@ -149,7 +149,7 @@ impl fmt::Display for Address {
 }
 
 /// Which of our own addresses the other side knows.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Source {
     /// None in particular.
     Unset,
@@ -160,12 +160,34 @@ pub(crate) enum Source {
         /// The device's number.
         ifindex: u32,
     },
-    /// An IPv6 address.
+    /// An IPv6 address, and the device that a packet to it came in by. It matters to sockets that are bound only:
+    /// sources that differ in nothing else are equal.
     V6 {
         /// The address.
         addr: [u8; 16],
+        /// The device's number.
+        ifindex: u32,
     },
 }
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unset, Self::Unset) => true,
+            (
+                Self::V4 { addr, ifindex },
+                Self::V4 {
+                    addr: other,
+                    ifindex: its,
+                },
+            ) => (addr, ifindex) == (other, its),
+            (Self::V6 { addr, .. }, Self::V6 { addr: other, .. }) => addr == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Source {}
 
 /// Both ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -206,7 +228,7 @@ impl Endpoint {
                         flowinfo: 0,
                         scope,
                     },
-                    source: Source::V6 { addr: to },
+                    source: Source::V6 { addr: to, ifindex },
                 })
             }
         }

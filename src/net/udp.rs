@@ -327,15 +327,16 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 };
-                // The address may have been taken away from us since.
+                // The address may have been taken away from us since, or be on the way that we had before.
                 if flow.saddr != 0
-                    && bindings::inet_confirm_addr(
-                        net,
-                        ptr::null_mut(),
-                        0,
-                        flow.saddr,
-                        bindings::rt_scope_t_RT_SCOPE_HOST as _,
-                    ) == 0
+                    && (came_elsewhere(net, ifindex, bound)
+                        || bindings::inet_confirm_addr(
+                            net,
+                            ptr::null_mut(),
+                            0,
+                            flow.saddr,
+                            bindings::rt_scope_t_RT_SCOPE_HOST as _,
+                        ) == 0)
                 {
                     forget(&mut flow, to);
                 }
@@ -412,9 +413,9 @@ impl<R: Receiver> Sockets<R> {
             skb.drop_for(DropReason::DEV_READY);
             return Err(ENONET);
         }
-        let source = match to.source {
-            Source::V6 { addr } => addr,
-            _ => [0; 16],
+        let (source, ifindex) = match to.source {
+            Source::V6 { addr, ifindex } => (addr, ifindex),
+            _ => ([0; 16], 0),
         };
         // SAFETY: As in `send4`.
         unsafe {
@@ -435,7 +436,8 @@ impl<R: Receiver> Sockets<R> {
             if route.is_null() {
                 bindings::security_sk_classify_flow(sk, &mut flow.__fl_common);
                 if source != [0; 16]
-                    && bindings::ipv6_chk_addr(net, &flow.saddr, ptr::null(), 0) == 0
+                    && (came_elsewhere(net, ifindex, bound)
+                        || bindings::ipv6_chk_addr(net, &flow.saddr, ptr::null(), 0) == 0)
                 {
                     to.source = Source::Unset;
                     flow.saddr.in6_u.u6_addr8 = [0; 16];
@@ -444,9 +446,7 @@ impl<R: Receiver> Sockets<R> {
                     }
                 }
                 // A link that an address is on is another one than we are bound to, and not of its VRF either.
-                let elsewhere = scope != 0
-                    && ![0, scope].contains(&bound)
-                    && bindings::l3mdev_master_ifindex_by_index(net, scope as i32) as u32 != bound;
+                let elsewhere = scope != 0 && bound != 0 && !is_part(net, scope, bound);
                 let found = if elsewhere {
                     Err(EINVAL)
                 } else {
@@ -547,6 +547,29 @@ unsafe fn lookup4(
 ) -> Result<*mut bindings::rtable> {
     // SAFETY: The caller's promise.
     kernel::error::from_err_ptr(unsafe { bindings::ip_route_output_flow(net, flow, sk) })
+}
+
+/// Whether the device with the number `link` is the one with the number `whole`, or part of that VRF.
+///
+/// # Safety
+///
+/// The namespace lives.
+unsafe fn is_part(net: *mut bindings::net, link: u32, whole: u32) -> bool {
+    // SAFETY: The caller's promise.
+    link == whole
+        || unsafe { bindings::l3mdev_master_ifindex_by_index(net, link as i32) as u32 } == whole
+}
+
+/// Whether a packet that came in by the device with the number `link` did not come as those do that sockets take which
+/// are bound to the one with the number `bound`: it was on its way when they were bound. To the address that it was
+/// for the other side would answer by the old way. Zero stands for no device; a packet from a VRF has its number.
+///
+/// # Safety
+///
+/// The namespace lives.
+unsafe fn came_elsewhere(net: *mut bindings::net, link: u32, bound: u32) -> bool {
+    // SAFETY: The caller's promise.
+    link != 0 && bound != 0 && unsafe { !is_part(net, link, bound) && !is_part(net, bound, link) }
 }
 
 /// # Safety

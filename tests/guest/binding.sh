@@ -6,7 +6,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
-plan 44
+plan 46
 options() { a python3 /src/scripts/options wg0 "$@"; }
 bind() { options bind="$1" >/dev/null; }
 # Messages that have come to b by a device, and those that a has taken from others. usage: came DEVICE
@@ -25,13 +25,20 @@ by() {
 	echo "by $device ${before[0]} ${now[0]}, by $other ${before[1]} ${now[1]}"
 	[ "${now[0]}" -gt "${before[0]}" ] && [ "${now[1]}" = "${before[1]}" ]
 }
-# Nothing comes through, and nothing leaves by any way. usage: cut COMMAND...
+# Nothing comes through, and nothing leaves by any way. usage: cut_off [ADDRESS]
 cut_off() {
-	local before
+	local before code=0
+	# What is still on its way from b would tell a of another way.
+	b nft add chain inet watch out '{ type filter hook output priority 0; }'
+	b nft add rule inet watch out udp sport 2000 drop
+	sleep "$SLOW"
 	before=$(ways)
-	not a ping -c 2 -i 0.3 -W 1 "${1:-192.168.241.2}" && is "$(ways)" "$before"
+	not a ping -c 2 -i 0.3 -W 1 "${1:-192.168.241.2}" && is "$(ways)" "$before" || code=1
+	b nft delete chain inet watch out
+	return $code
 }
-pings() { a ping -q -c 3 -i 0.2 -W 5 192.168.241.2; }
+# An initiation that did not get out is repeated after five seconds.
+pings() { a ping -q -c 3 -i 0.2 -W $((12 * SLOW)) 192.168.241.2; }
 
 topology
 a sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.veth0.rp_filter=0
@@ -84,6 +91,24 @@ check "IPv4 as well" eval 'a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000 && 
 check "it lasts over down and up" eval 'bind veth1 && ip -n a link set wg0 down && ip -n a link set wg0 up && by veth1 pings'
 check "and over another port" eval 'a wg set wg0 listen-port 1001 && by veth1 pings'
 a wg set wg0 listen-port 1000
+# What came by the old link, and is taken after the change, tells where the peer is, but not which address of ours it may
+# answer.
+switch() {
+	local way
+	for way in veth0 veth1 veth0 veth1 veth0; do
+		b timeout 2 ping -f -q 192.168.241.1 >/dev/null &
+		b timeout 2 ping -f -q -s 1200 192.168.241.1 >/dev/null &
+		sleep 1
+		bind $way || return
+		wait $!
+		sleep 1
+		by $way pings || return
+	done
+}
+check "with messages on their way as well" switch
+a wg set wg0 peer "$PUB_B" endpoint '[fd00::2]:2000'
+check "IPv6 as well" switch
+a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
 check "it can be undone" eval 'bind none && by veth0 pings'
 
 # Link-local addresses are on a link themselves.
@@ -160,7 +185,7 @@ ip netns add c
 ip -n a link set wg0 netns c
 ip -n c addr add 192.168.241.1/24 dev wg0
 ip -n c link set wg0 up
-moved() { ip netns exec c ping -q -c 3 -i 0.2 -W 5 192.168.241.2; }
+moved() { ip netns exec c ping -q -c 3 -i 0.2 -W $((12 * SLOW)) 192.168.241.2; }
 check "a tunnel in another namespace keeps its device" by veth1 moved
 check "and is bound to another one from there" \
 	eval 'ip netns exec c python3 /src/scripts/options wg0 bind=veth0 >/dev/null && by veth0 moved'
