@@ -288,7 +288,7 @@ impl Net {
     /// Whether the current task has `CAP_NET_ADMIN` over the namespace.
     pub(crate) fn may_administer(&self) -> bool {
         // SAFETY: The namespace lives.
-        unsafe { bindings::ns_capable((*self.as_ptr()).user_ns, bindings::CAP_NET_ADMIN as _) }
+        unsafe { bindings::net_capable(self.as_ptr(), bindings::CAP_NET_ADMIN as _) }
     }
 }
 

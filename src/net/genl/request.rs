@@ -119,14 +119,7 @@ impl<'a> Request<'a> {
             }
             Message::append(raw, write)?;
             bindings::genlmsg_end(raw, header);
-            let net = bindings::genl_info_net(self.info);
-            let sent = bindings::netlink_unicast(
-                (*net).genl_sock,
-                skb.into_raw(),
-                info.snd_portid,
-                bindings::MSG_DONTWAIT as i32,
-            );
-            kernel::error::to_result(sent.min(0))
+            kernel::error::to_result(bindings::genlmsg_reply(skb.into_raw(), self.info.cast_mut()))
         }
     }
 
