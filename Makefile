@@ -29,6 +29,7 @@ help: ## this list
 	@echo "  ACCEL=kvm                  real time instead of counted instructions (bench)"
 	@echo "  TEST=name                  run one test only (test-guest, test-recipes, ...)"
 	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3)"
+	@echo "  ARCH=arm64                 cross-build, and test in emulated guests (default amd64)"
 	@echo "  DESTDIR=dir KVER=version   where to install"
 	@echo "  WIREGUARD_RUST_CACHE=dir   where the sysroot is kept (default ~/.cache/wireguard-rust)"
 
@@ -90,7 +91,7 @@ test-deb: deb ## the packages in Debian systems with systemd: install, reboot, k
 test-in-tree: sysroot ## the driver laid into a kernel tree and built there, as a module and built-in (slow)
 	@scripts/test-in-tree
 
-test-kernels: ## build and test in a guest for each supported kernel series; prints a table
+test-kernels: ## build and test in a guest for each supported kernel series and for arm64; prints a table
 	@scripts/test-kernels
 
 soak: modules ## half an hour of traffic, configuration and moves, and what is left of it (DURATION=1800)

@@ -9,9 +9,10 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${WIREGUARD_RUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wireguard-rust}
-# The kernel series that are supported, the default one last; and the one that the module is built for.
+# The kernel series that are supported, with the architecture if it is not amd64, the default one last; and the
+# one that the module is built for.
 # shellcheck disable=SC2034
-SUPPORTED=(7.2 7.3)
+SUPPORTED=(7.2 7.3-arm64 7.3)
 SERIES=${KERNEL:-7.3}
 SYSROOT=$CACHE/sysroot-$SERIES
 # Kernels for debugging, by flavour; /kernels in the sysroot.
@@ -25,6 +26,28 @@ say() {
 die() {
 	printf 'error: %s\n' "$*" >&2
 	exit 1
+}
+
+# The architecture that is built for, in Debian's words: what the programs that know it are called, what make is told
+# when it builds for the kernel, and where in the sysroot the guest's root directory is. A sysroot for another
+# architecture than the host's has compilers for it, and a second system inside for the guest.
+# shellcheck disable=SC2034
+case ${ARCH:-amd64} in
+amd64 | x86_64 | x86)
+	ARCH=amd64 TRIPLE=x86_64-linux-gnu GUEST_ROOT=
+	KBUILD="CC=$TRIPLE-gcc-14 HOSTCC=gcc-14"
+	;;
+arm64 | aarch64)
+	ARCH=arm64 TRIPLE=aarch64-linux-gnu GUEST_ROOT=/guest
+	KBUILD="ARCH=arm64 CROSS_COMPILE=$TRIPLE- CC=$TRIPLE-gcc-14 HOSTCC=gcc-14"
+	SYSROOT+=-$ARCH KERNELS+=-$ARCH
+	;;
+*) die "the architecture '$ARCH' is not supported: amd64 and arm64 are" ;;
+esac
+
+# For what has not been made to work elsewhere. usage: amd64_only WHAT
+amd64_only() {
+	[ "$ARCH" = amd64 ] || die "$1: not for $ARCH"
 }
 
 # Where Debian comes from, and what makes a root directory of it.

@@ -29,6 +29,12 @@ pub(crate) fn realtime() -> (u64, u32) {
 
 /// Nanoseconds of a cheap clock that is good for comparing times on one CPU only. Any context.
 pub(crate) fn cpu_ns() -> u64 {
+    // Where the scheduler's clock is good on each CPU, as on arm64, the other name is an inline function.
+    #[cfg(not(CONFIG_HAVE_UNSTABLE_SCHED_CLOCK))]
+    use bindings::sched_clock as local_clock;
+
+    #[cfg(CONFIG_HAVE_UNSTABLE_SCHED_CLOCK)]
+    use bindings::local_clock;
     // SAFETY: No requirements.
-    unsafe { bindings::local_clock() }
+    unsafe { local_clock() }
 }
