@@ -94,7 +94,8 @@ test-kernels: ## build and test in a guest for each supported kernel series; pri
 	@scripts/test-kernels
 
 soak: modules ## half an hour of traffic, configuration and moves, and what is left of it (DURATION=1800)
-	@scripts/guest --time $$(($(DURATION) + 900)) /usr/bin/env DURATION=$(DURATION) tests/guest/churn.sh
+	@$(if $(FLAVOUR),scripts/debug-kernel $(FLAVOUR) && scripts/build $(FLAVOUR))
+	@DURATION=$(DURATION) TEST=$(or $(TEST),churn) scripts/run-tests guest
 
 fuzz: sysroot ## fuzz the protocol core and keep what reaches new code (FUZZ_SECONDS=60 for each target)
 	@scripts/fuzz $(TEST)

@@ -85,6 +85,8 @@ counters! {
         Retried = "handshakes_retried",
         /// Handshakes that were given up.
         GaveUp = "handshakes_gave_up",
+        /// Rows of initiations that are older than one that the peer has answered, since our clock went back.
+        ClockWentBack = "handshakes_clock_went_back",
         /// Sessions that came to their end without another one.
         Expired = "sessions_expired",
         /// Peers that were heard of from another address than before.
@@ -99,6 +101,8 @@ counters! {
         NoPeer = "tx_drop_no_peer", NO_ROUTE;
         /// The peer has no endpoint.
         NoEndpoint = "tx_drop_no_endpoint", NO_TX_TARGET;
+        /// The path to the peer does not take so long a packet, and it may not be cut; its source was told.
+        PathMtu = "tx_drop_path_mtu", PKT_TOO_BIG;
         /// Too many packets wait for the handshake; the oldest goes.
         StagedFull = "tx_drop_no_session_full", NEIGH_QUEUE_FULL;
         /// The packet waited for a handshake that was given up.

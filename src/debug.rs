@@ -37,13 +37,26 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// The number and the address of a peer.
-struct Who<'a>(&'a Peer);
+/// The number and the address of a peer. Both are taken before the message is formatted: printk does that with
+/// interrupts off, where the endpoint's lock may not be taken.
+struct Who {
+    id: u64,
+    endpoint: Option<Endpoint>,
+}
 
-impl fmt::Display for Who<'_> {
+impl Who {
+    fn of(peer: &Peer) -> Self {
+        Self {
+            id: peer.id,
+            endpoint: peer.endpoint(),
+        }
+    }
+}
+
+impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (", self.0.id)?;
-        match self.0.endpoint() {
+        write!(f, "{} (", self.id)?;
+        match self.endpoint {
             Some(endpoint) => endpoint.remote.fmt(f)?,
             None => f.write_str("(einval)")?,
         }
@@ -122,7 +135,7 @@ debug_messages! {
     }
     /// A peer was removed.
     unlimited fn peer_destroyed(device: &Device, peer: &Peer) {
-        "Peer {} destroyed", Who(peer)
+        "Peer {} destroyed", Who::of(peer)
     }
 
     /// The stack handed us something that is not IP.
@@ -145,11 +158,11 @@ debug_messages! {
 
     /// A handshake begins here.
     limited fn sending_initiation(device: &Device, peer: &Peer) {
-        "Sending handshake initiation to peer {}", Who(peer)
+        "Sending handshake initiation to peer {}", Who::of(peer)
     }
     /// A handshake is answered.
     limited fn sending_response(device: &Device, peer: &Peer) {
-        "Sending handshake response to peer {}", Who(peer)
+        "Sending handshake response to peer {}", Who::of(peer)
     }
     /// We are under load, and the sender has shown no cookie.
     limited fn sending_cookie(device: &Device, to: &Address) {
@@ -157,7 +170,7 @@ debug_messages! {
     }
     /// An empty message goes out.
     limited fn sending_keepalive(device: &Device, peer: &Peer) {
-        "Sending keepalive packet to peer {}", Who(peer)
+        "Sending keepalive packet to peer {}", Who::of(peer)
     }
 
     /// A handshake message waits for nobody: the queue is full, or there is no randomness yet.
@@ -186,28 +199,28 @@ debug_messages! {
     }
     /// A peer begins a handshake.
     limited fn receiving_initiation(device: &Device, peer: &Peer) {
-        "Receiving handshake initiation from peer {}", Who(peer)
+        "Receiving handshake initiation from peer {}", Who::of(peer)
     }
     /// A peer answered.
     limited fn receiving_response(device: &Device, peer: &Peer) {
-        "Receiving handshake response from peer {}", Who(peer)
+        "Receiving handshake response from peer {}", Who::of(peer)
     }
     /// An empty message came in.
     limited fn receiving_keepalive(device: &Device, peer: &Peer) {
-        "Receiving keepalive packet from peer {}", Who(peer)
+        "Receiving keepalive packet from peer {}", Who::of(peer)
     }
     /// A peer sent a packet whose source it may not use.
     limited fn unallowed_source(device: &Device, packet: &LinearSkb, peer: &Peer) {
         "Packet has unallowed src IP ({}) from peer {}",
-        Ip::source(packet), Who(peer)
+        Ip::source(packet), Who::of(peer)
     }
     /// A peer sent a packet that is not IP.
     limited fn neither_v4_nor_v6(device: &Device, peer: &Peer) {
-        "Packet is neither ipv4 nor ipv6 from peer {}", Who(peer)
+        "Packet is neither ipv4 nor ipv6 from peer {}", Who::of(peer)
     }
     /// A peer sent a packet that is shorter than it says.
     limited fn incorrect_size(device: &Device, peer: &Peer) {
-        "Packet has incorrect size from peer {}", Who(peer)
+        "Packet has incorrect size from peer {}", Who::of(peer)
     }
     /// A message came twice, or too late to tell.
     limited fn invalid_nonce(device: &Device, nonce: u64, keypair: &Keypair) {
@@ -223,23 +236,28 @@ debug_messages! {
         "Keypair {} destroyed for peer {}", keypair, peer.id
     }
 
+    /// The peer is going to refuse what we send.
+    unlimited fn clock_went_back(device: &Device, peer: &Peer) {
+        "Clock went back: peer {} will not answer before it has passed the time of the last handshake again",
+        Who::of(peer)
+    }
     /// Nobody answers.
     unlimited fn handshake_given_up(device: &Device, peer: &Peer, attempts: u32) {
-        "Handshake for peer {} did not complete after {} attempts, giving up", Who(peer), attempts
+        "Handshake for peer {} did not complete after {} attempts, giving up", Who::of(peer), attempts
     }
     /// Nobody has answered yet.
     unlimited fn handshake_retried(device: &Device, peer: &Peer, seconds: u64, attempt: u32) {
         "Handshake for peer {} did not complete after {} seconds, retrying (try {})",
-        Who(peer), seconds, attempt
+        Who::of(peer), seconds, attempt
     }
     /// We sent, and heard nothing.
     unlimited fn stopped_hearing(device: &Device, peer: &Peer, seconds: u64) {
         "Retrying handshake with peer {} because we stopped hearing back after {} seconds",
-        Who(peer), seconds
+        Who::of(peer), seconds
     }
     /// The session has long been too old to be used.
     unlimited fn zeroing_keys(device: &Device, peer: &Peer, seconds: u64) {
         "Zeroing out all keys for peer {}, since we haven't received a new one in {} seconds",
-        Who(peer), seconds
+        Who::of(peer), seconds
     }
 }

@@ -71,7 +71,13 @@ use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
 use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
+use crate::options::{
+    Chosen,
+    Options,
+    Switch, //
+};
 use crate::peer::Peer;
+use crate::protocol::clock::ClockWatch;
 use crate::protocol::messages::{
     DATA_OVERHEAD,
     PADDING_MULTIPLE,
@@ -152,6 +158,8 @@ pub(crate) struct Config {
     pub(crate) generation: u32,
     /// UDP port; zero until a free one has been taken.
     pub(crate) port: u16,
+    /// The number of the device that the sockets are bound to, in the namespace that they are in; zero for none.
+    pub(crate) bound: u32,
     /// The right to change the allowed IPs.
     pub(crate) writer: Writer,
 }
@@ -191,6 +199,8 @@ pub(crate) struct Device {
     pub(crate) config: Mutex<Config>,
     /// Mark of outgoing packets; zero for none.
     mark: Atomic<u32>,
+    /// What else is asked for.
+    options: Options,
     /// Between `open` and `stop`.
     up: Atomic<bool>,
     /// What `ethtool -S` shows.
@@ -208,6 +218,11 @@ impl Device {
     /// The mark that outgoing packets carry; zero for none.
     pub(crate) fn mark(&self) -> u32 {
         self.mark.load(Relaxed)
+    }
+
+    /// What else is asked for.
+    pub(crate) fn chosen(&self) -> Chosen {
+        self.options.chosen()
     }
 
     /// Our static keys.
@@ -348,7 +363,11 @@ impl Device {
         let first = old.is_none() && new.is_some();
         self.identity.set(new);
         for peer in config.peers.iter() {
-            peer.handshake.lock().remote.forget_static_static();
+            let mut side = peer.handshake.lock();
+            side.remote.forget_static_static();
+            // The other side knows somebody else by the new key.
+            side.clock = ClockWatch::new();
+            drop(side);
             peer.expire_sessions();
             if first && self.is_up() {
                 crate::transmit::send_staged(peer);
@@ -373,12 +392,13 @@ impl Device {
         let new_port = port.filter(|port| *port != config.port);
         if let Some(port) = new_port {
             config.port = match this.home.get(rtnl) {
-                Some(net) if this.is_up() => this.sockets.open(net, port, this)?,
+                Some(net) if this.is_up() => this.sockets.open(net, port, config.bound, this)?,
                 _ => port,
             };
         }
         if let Some(mark) = mark {
             this.mark.store(mark, Relaxed);
+            this.mark_errors();
         }
         if new_port.is_some() || mark.is_some() {
             for peer in config.peers.iter() {
@@ -386,6 +406,42 @@ impl Device {
             }
         }
         Ok(())
+    }
+
+    /// Makes all messages leave and come in by the device with the number `index`, or through the VRF whose
+    /// device it is; zero for any way. When that device goes, none leave or come in. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// What the socket layer says; nothing has changed then.
+    pub(crate) fn bind_sockets(
+        this: &Shared<Self>,
+        config: &mut Config,
+        _rtnl: &Rtnl,
+        index: u32,
+    ) -> Result {
+        if index == config.bound {
+            return Ok(());
+        }
+        this.sockets.bind(index)?;
+        config.bound = index;
+        for peer in config.peers.iter() {
+            peer.clear_source();
+        }
+        Ok(())
+    }
+
+    /// Sets what else is asked for. May sleep.
+    pub(crate) fn choose(&self, chosen: Chosen, _rtnl: &Rtnl) {
+        self.options.choose(chosen);
+        self.mark_errors();
+    }
+
+    /// What routers say of messages is about the route that these have taken, and that depends on the mark.
+    fn mark_errors(&self) {
+        let learn = self.chosen().has(Switch::PathMtu);
+        self.sockets
+            .take_errors_for(if learn { self.mark() } else { 0 });
     }
 
     /// The namespace that the sockets live in, if it still exists.
@@ -424,11 +480,13 @@ impl LinkDriver for Device {
                     peers: Vector::new(),
                     generation: 1,
                     port: 0,
+                    bound: 0,
                     writer: Writer::new(),
                 },
                 "device.config"
             ),
             mark: Atomic::new(0),
+            options: Options::new(),
             up: Atomic::new(false),
             counters: Counters::new(),
             next_stranger: Atomic::new(0),
@@ -439,11 +497,15 @@ impl LinkDriver for Device {
         debug::interface_created(this);
     }
 
+    fn wants_link_local(this: &Shared<Self>) -> bool {
+        this.chosen().has(Switch::LinkLocal)
+    }
+
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
         let mut config = this.config.lock();
         let net = this.home.get(rtnl).ok_or(ENONET)?;
         this.handshakes.open(this)?;
-        config.port = this.sockets.open(net, config.port, this)?;
+        config.port = this.sockets.open(net, config.port, config.bound, this)?;
         this.up.store(true, Relaxed);
         for peer in config.peers.iter() {
             crate::transmit::send_staged(peer);

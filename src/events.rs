@@ -130,6 +130,12 @@ pub(crate) fn handshake_retried(peer: &Peer, attempt: u32) {
     trace::handshake_retried(|| record(peer, attempt.into()));
 }
 
+/// The peer is going to refuse what we send, since our clock went back.
+pub(crate) fn clock_went_back(peer: &Peer) {
+    peer.device.count(Count::ClockWentBack, 1);
+    events::about_peer(Event::ClockWentBack, peer);
+}
+
 /// Nobody answered.
 pub(crate) fn handshake_gave_up(peer: &Peer, attempts: u32) {
     peer.device.count(Count::GaveUp, 1);

@@ -39,6 +39,7 @@ use crate::net::rcu::{
     Shared, //
 };
 use crate::net::skb::Skb;
+use crate::net::udp::Outer;
 use crate::peer::{
     HandshakeSide,
     Peer, //
@@ -74,20 +75,21 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
         return;
     };
     let (seconds, nanoseconds) = clock::realtime();
+    let timestamp = Tai64n::from_unix(seconds, nanoseconds);
     let initiation = libcrypto::with_wiped_stack(|| {
-        side.noise.initiate(
-            &identity.keys,
-            &mut side.remote,
-            random(),
-            index,
-            Tai64n::from_unix(seconds, nanoseconds),
-        )
+        side.noise
+            .initiate(&identity.keys, &mut side.remote, random(), index, timestamp)
     });
     let Some(mut message) = initiation else {
         return;
     };
     side.cookies.add_macs(&peer.cookie_keys, &mut message, now);
+    let clock_went_back = side.clock.sending(timestamp);
     drop(guard);
+    if clock_went_back {
+        debug::clock_went_back(&peer.device, peer);
+        events::clock_went_back(peer);
+    }
     Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
     send_buffer(peer, &message, Kind::Initiation);
     Peer::events(peer, &[Event::InitiationSent]);
@@ -116,8 +118,7 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
         message,
         &mut endpoint,
         Some(&peer.route),
-        peer.device.mark(),
-        HANDSHAKE_DS,
+        outer(&peer.device),
     );
     match sent {
         Ok(()) => {
@@ -132,6 +133,15 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     }
     if endpoint != before {
         peer.source_failed(&endpoint);
+    }
+}
+
+/// The outer header of handshake messages. They are short enough for every path.
+fn outer(device: &Device) -> Outer<'static> {
+    Outer {
+        mark: device.mark(),
+        ds: HANDSHAKE_DS,
+        path_mtu: None,
     }
 }
 
@@ -241,7 +251,7 @@ fn may_serve(
         let mut to = *from;
         let sent = device
             .sockets
-            .send_buffer(&reply, &mut to, None, device.mark(), HANDSHAKE_DS);
+            .send_buffer(&reply, &mut to, None, outer(device));
         if sent.is_ok() {
             device.count_tx(reply.len());
             device.count(Count::TxCookies, 1);
@@ -362,6 +372,7 @@ fn complete(
     {
         return Err(Dropped::BadResponse);
     }
+    side.clock.answered();
     events::handshake_accepted(peer, Kind::Response);
     Peer::heard_from(peer, from);
     debug::receiving_response(&peer.device, peer);

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod events;
+mod options;
+mod replace;
 mod show;
 
 use kernel::prelude::*;
@@ -34,6 +36,7 @@ use crate::net::endpoint::{
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::genl::{
+    Action,
     Command,
     Dumper,
     Family,
@@ -142,6 +145,14 @@ static SET_POLICY: [Policy; 9] = [
     Policy::nested_array(&PEER_POLICY),
 ];
 
+const SET: Action = Action::new(
+    Command::new(cmd::SET_DEVICE, &SET_POLICY).with_secrets(&[
+        &[device_attr::PRIVATE_KEY],
+        &[device_attr::PEERS, EACH, peer_attr::PRESHARED_KEY],
+    ]),
+    set,
+);
+
 /// The netlink family.
 pub(crate) struct WireGuardFamily;
 
@@ -162,10 +173,7 @@ impl Family for WireGuardFamily {
     const NAME: &'static CStr = c"wireguard";
     const VERSION: u32 = 1;
     const GET: Command = Command::new(cmd::GET_DEVICE, &GET_POLICY);
-    const SET: Command = Command::new(cmd::SET_DEVICE, &SET_POLICY).with_secrets(&[
-        &[device_attr::PRIVATE_KEY],
-        &[device_attr::PEERS, EACH, peer_attr::PRESHARED_KEY],
-    ]);
+    const ACTIONS: &'static [Action] = &[SET, options::GET, options::SET, replace::REPLACE];
     const GROUP: &'static CStr = c"events";
     type Dump = Dump;
 
@@ -220,10 +228,6 @@ impl Family for WireGuardFamily {
         state.peer = peer;
         state.allowed_ip = allowed_ip;
         Ok(!done)
-    }
-
-    fn set(request: &Request<'_>) -> Result {
-        set(request)
     }
 }
 

@@ -51,6 +51,7 @@ use crate::net::endpoint::{
     Source, //
 };
 use crate::net::libcrypto;
+use crate::net::path_mtu::PathMtu;
 use crate::net::pipeline::Lane;
 use crate::net::rcu::{
     Object,
@@ -62,6 +63,7 @@ use crate::net::workqueue::{
     Task, //
 };
 use crate::new_bh_lock;
+use crate::protocol::clock::ClockWatch;
 use crate::protocol::session::{
     REJECT_AFTER_TIME,
     REKEY_TIMEOUT, //
@@ -98,6 +100,8 @@ pub(crate) struct HandshakeSide {
     pub(crate) cookies: CookieMaker,
     /// The index that stands for the handshake in the device's table. It passes to the keypair.
     pub(crate) index: Option<u32>,
+    /// What the peer thinks of our clock.
+    pub(crate) clock: ClockWatch,
     /// The peer has been removed: no index may be reserved any more.
     pub(crate) closed: bool,
 }
@@ -149,6 +153,8 @@ pub(crate) struct Peer {
     endpoint: BhLock<Option<Endpoint>>,
     /// There is an address; once known, one is never forgotten.
     reachable: Atomic<bool>,
+    /// What the path to the endpoint takes; noted if that is asked for only.
+    pub(crate) path_mtu: PathMtu,
     /// The route to the endpoint.
     #[pin]
     pub(crate) route: DstCache,
@@ -216,6 +222,7 @@ impl Peer {
                     remote,
                     cookies: CookieMaker::new(),
                     index: None,
+                    clock: ClockWatch::new(),
                     closed: false,
                 },
                 "peer.handshake"
@@ -223,6 +230,7 @@ impl Peer {
             keypairs <- Keypairs::new(),
             endpoint <- new_bh_lock!(None, "peer.endpoint"),
             reachable: Atomic::new(false),
+            path_mtu: PathMtu::unknown(),
             route <- DstCache::new(),
             timers <- new_bh_lock!(
                 TimerSide {
@@ -511,6 +519,7 @@ impl Runnable for Peer {
             let attempts = MAX_RETRIES.saturating_add(2);
             debug::handshake_given_up(&this.device, this, attempts);
             this.purge_staged(Dropped::GaveUp);
+            this.handshake.lock().clock.given_up();
             events::handshake_gave_up(this, attempts);
         }
         if due.retries != 0 {

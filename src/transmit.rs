@@ -14,6 +14,7 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
+mod path;
 mod seal;
 mod waiting;
 
@@ -67,6 +68,8 @@ use crate::net::train::{
     self,
     Train, //
 };
+use crate::net::udp::Outer;
+use crate::options::Switch;
 use crate::peer::Peer;
 use crate::protocol::messages::{
     padded_len,
@@ -142,8 +145,20 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
     match result {
         Ok(peer) => {
             // The padding may not make a message longer than the path takes.
-            let mtu = skb.dst_mtu().unwrap_or_else(|| dev.mtu());
-            skb.set_tag(Plan::new(&skb, mtu).into());
+            let chosen = device.chosen();
+            let mut mtu = skb.dst_mtu().unwrap_or_else(|| dev.mtu());
+            if chosen.has(Switch::PathMtu) {
+                match path::takes(&peer, &mut skb, mtu) {
+                    Some(takes) => mtu = takes,
+                    // As other tunnels do: whoever sent it learns of it by ICMP.
+                    None => {
+                        dev.count(Stat::TxErrors, 1);
+                        device.drop_packet(skb, Dropped::PathMtu);
+                        return Ok(());
+                    }
+                }
+            }
+            skb.set_tag(Plan::new(&skb, mtu, chosen).into());
             skb.drop_dst();
             send(&peer, skb);
             Ok(())
@@ -235,7 +250,7 @@ pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
     send_staged(peer);
 }
 
-/// The outer DS field for an inner one: no DSCP leaks, ECN follows RFC 6040 (normal mode).
+/// The outer DS field for an inner one: no DSCP leaks unless that is asked for, ECN follows RFC 6040 (normal mode).
 fn outer_ds(inner: u8) -> u8 {
     const ECN_MASK: u8 = 3;
     const ECT_0: u8 = 2;
@@ -491,18 +506,23 @@ impl Outgoing {
         Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
 
         let guard = rcu::read_lock();
-        let mark = peer.device.mark();
+        let device = &peer.device;
+        let path_mtu = device.chosen().has(Switch::PathMtu);
+        let mut outer = Outer {
+            mark: device.mark(),
+            ds: 0,
+            path_mtu: path_mtu.then_some(&peer.path_mtu),
+        };
         let before = endpoint;
         let mut data_sent = false;
         let (mut trains, mut in_trains, mut keepalives) = (0usize, 0usize, 0usize);
         for message in messages {
             let len = message.len();
             let count = message.messages();
-            let ds = message.tag() as u8;
-            let sent =
-                peer.device
-                    .sockets
-                    .send(message, &mut endpoint, Some(&peer.route), mark, ds);
+            outer.ds = message.tag() as u8;
+            let sent = device
+                .sockets
+                .send(message, &mut endpoint, Some(&peer.route), outer);
             if let Err(e) = sent {
                 debug::no_route(&peer.device, &before, e);
                 peer.device.dropped(Dropped::NoRoute, count);

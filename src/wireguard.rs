@@ -23,6 +23,7 @@ mod handshake;
 mod keypair;
 mod net;
 mod netlink;
+mod options;
 mod peer;
 mod protocol;
 mod receive;

@@ -35,6 +35,11 @@ void net_helper_genlmsg_cancel(struct sk_buff *skb, void *hdr)
 	genlmsg_cancel(skb, hdr);
 }
 
+int net_helper_genlmsg_reply(struct sk_buff *skb, struct genl_info *info)
+{
+	return genlmsg_reply(skb, info);
+}
+
 struct sock *net_helper_genl_sock(const struct net_device *dev)
 {
 	return dev_net(dev)->genl_sock;

@@ -54,6 +54,7 @@ SKB_U32(skb_hash_raw, skb->hash)
 SKB_BOOL(skb_l4_hash, skb->l4_hash)
 SKB_BOOL(skb_sw_hash, skb->sw_hash)
 SKB_INT(skb_iif, skb->skb_iif)
+SKB_INT(skb_inet6_sdif, inet6_sdif(skb))
 
 __be16 net_helper_ip_tunnel_parse_protocol(const struct sk_buff *skb)
 {

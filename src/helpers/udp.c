@@ -7,6 +7,7 @@
 #include <net/inet_sock.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
+#include <net/l3mdev.h>
 #include <net/route.h>
 #include <net/udp_tunnel.h>
 
@@ -35,6 +36,11 @@ u32 net_helper_ipv6_iface_scope_id(const struct in6_addr *addr, int iface)
 	return ipv6_iface_scope_id(addr, iface);
 }
 
+int net_helper_l3mdev_master_ifindex_by_index(struct net *net, int ifindex)
+{
+	return l3mdev_master_ifindex_by_index(net, ifindex);
+}
+
 void net_helper_dst_cache_reset(struct dst_cache *cache)
 {
 	dst_cache_reset(cache);
@@ -48,6 +54,11 @@ void net_helper_ip_rt_put(struct rtable *rt)
 struct net_device *net_helper_dst_dev(const struct dst_entry *dst)
 {
 	return dst_dev(dst);
+}
+
+u32 net_helper_dst_mtu(const struct dst_entry *dst)
+{
+	return dst_mtu(dst);
 }
 
 int net_helper_ip4_dst_hoplimit(const struct dst_entry *dst)

@@ -48,6 +48,16 @@ impl Policy {
         Self(Self::of(bindings::NLA_U8))
     }
 
+    /// A number of 8 bits that is not greater than `max`.
+    pub(crate) const fn up_to8(max: u8) -> Self {
+        Self::range(
+            bindings::NLA_U8,
+            bindings::nla_policy_validation_NLA_VALIDATE_MAX,
+            0,
+            max as i16,
+        )
+    }
+
     /// A number of 16 bits.
     pub(crate) const fn u16() -> Self {
         Self(Self::of(bindings::NLA_U16))
@@ -175,6 +185,20 @@ pub(super) fn wipe(octets: &mut [u8], path: &[u16]) {
     }
 }
 
+/// The attributes in `octets`, with their types, in order.
+pub(super) fn typed<'a>(octets: &'a [u8]) -> impl Iterator<Item = (u16, Attr<'a>)> {
+    let mut rest = octets;
+    core::iter::from_fn(move || {
+        let (len, kind) = header(rest)?;
+        let attr = Attr {
+            nested: kind & NESTED != 0,
+            payload: rest.get(HEADER_LEN..len)?,
+        };
+        rest = rest.get(aligned(len)..).unwrap_or_default();
+        Some((kind & TYPE_MASK, attr))
+    })
+}
+
 impl<'a> Attr<'a> {
     /// # Safety
     ///
@@ -231,16 +255,7 @@ impl<'a> Attr<'a> {
 
     /// The attributes inside, with their types, in order.
     fn typed_children(&self) -> impl Iterator<Item = (u16, Attr<'a>)> {
-        let mut rest = self.payload;
-        core::iter::from_fn(move || {
-            let (len, kind) = header(rest)?;
-            let attr = Attr {
-                nested: kind & NESTED != 0,
-                payload: rest.get(HEADER_LEN..len)?,
-            };
-            rest = rest.get(aligned(len)..).unwrap_or_default();
-            Some((kind & TYPE_MASK, attr))
-        })
+        typed(self.payload)
     }
 
     /// The entries of a list.

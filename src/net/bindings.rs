@@ -2,6 +2,8 @@
 
 //! The C declarations, as bindgen read them from `include/bindings.h`.
 
+// Compilers that do not know the newest of these lints call it unknown.
+#![cfg_attr(not(CONFIG_RUSTC_HAS_UNNECESSARY_TRANSMUTES), allow(unknown_lints))]
 #![allow(
     clippy::all,
     dead_code,
@@ -10,6 +12,7 @@
     non_snake_case,
     non_upper_case_globals,
     improper_ctypes,
+    unnecessary_transmutes,
     unreachable_pub,
     unsafe_op_in_unsafe_fn
 )]

@@ -73,7 +73,8 @@ impl Site {
         (word >> 24) & bindings::_DPRINTK_FLAGS_PRINT != 0
     }
 
-    /// Writes one line to the kernel's log.
+    /// Writes one line to the kernel's log. Any context. The values of `line` are formatted with interrupts off: they
+    /// may take no lock then that others take with bottom halves off.
     pub(crate) fn print(&self, line: fmt::Arguments<'_>) {
         // SAFETY: The descriptor is the kernel's to read; `%pA` takes a pointer to such arguments.
         unsafe {

@@ -149,7 +149,7 @@ impl fmt::Display for Address {
 }
 
 /// Which of our own addresses the other side knows.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Source {
     /// None in particular.
     Unset,
@@ -160,12 +160,34 @@ pub(crate) enum Source {
         /// The device's number.
         ifindex: u32,
     },
-    /// An IPv6 address.
+    /// An IPv6 address, and the device that a packet to it came in by. It matters to sockets that are bound only:
+    /// sources that differ in nothing else are equal.
     V6 {
         /// The address.
         addr: [u8; 16],
+        /// The device's number.
+        ifindex: u32,
     },
 }
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unset, Self::Unset) => true,
+            (
+                Self::V4 { addr, ifindex },
+                Self::V4 {
+                    addr: other,
+                    ifindex: its,
+                },
+            ) => (addr, ifindex) == (other, its),
+            (Self::V6 { addr, .. }, Self::V6 { addr: other, .. }) => addr == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Source {}
 
 /// Both ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -194,15 +216,19 @@ impl Endpoint {
                 let addr = bindings::in6_addr {
                     in6_u: bindings::in6_addr__bindgen_ty_1 { u6_addr8: from },
                 };
+                // SAFETY: The address is good during the call.
+                let mut scope = unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as _) };
+                if scope != 0 {
+                    scope = skb.incoming_link6();
+                }
                 Some(Self {
                     remote: Address::V6 {
                         addr: from,
                         port,
                         flowinfo: 0,
-                        // SAFETY: The address is good during the call.
-                        scope: unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as _) },
+                        scope,
                     },
-                    source: Source::V6 { addr: to },
+                    source: Source::V6 { addr: to, ifindex },
                 })
             }
         }
@@ -213,8 +239,8 @@ impl Endpoint {
 /// is sent.
 ///
 /// Senders work with copies of the endpoint, so one may still send to the old endpoint when another
-/// sends to the new one already. What is remembered therefore belongs to one endpoint and mark; for
-/// others it is forgotten first.
+/// sends to the new one already. What is remembered therefore belongs to one endpoint, mark and device that
+/// the sockets are bound to; for others it is forgotten first.
 ///
 /// # Invariants
 ///
@@ -241,6 +267,7 @@ struct Aim {
 struct Target {
     endpoint: Endpoint,
     mark: u32,
+    bound: u32,
 }
 
 // SAFETY: By the type invariant.
@@ -264,11 +291,13 @@ impl DstCache {
         })
     }
 
-    /// The routes to `endpoint` for packets with `mark`, if there is memory for them.
-    pub(super) fn aim(&self, endpoint: &Endpoint, mark: u32) -> Option<Aimed<'_>> {
+    /// The routes to `endpoint` for packets with `mark` from sockets that are bound to the device with the
+    /// number `bound`, if there is memory for them.
+    pub(super) fn aim(&self, endpoint: &Endpoint, mark: u32, bound: u32) -> Option<Aimed<'_>> {
         let wanted = Target {
             endpoint: *endpoint,
             mark,
+            bound,
         };
         let mut aim = self.target.lock();
         if !self.ready.load(Relaxed) {

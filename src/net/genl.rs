@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Generic netlink families with one command that dumps and one that sets.
+//! Generic netlink families: one command that dumps, and others that do something and may answer.
 //!
 //! C header: [`include/net/genetlink.h`](srctree/include/net/genetlink.h)
 
 mod message;
 mod multicast;
+mod request;
 
 pub(crate) use message::Message;
 pub(crate) use multicast::Multicast;
+pub(crate) use request::Request;
 
 use core::marker::{
     PhantomData,
     PhantomPinned, //
 };
-use core::mem::size_of;
 use core::ptr;
 
 use kernel::prelude::*;
 use kernel::types::Opaque;
 
 use super::attr::{
-    self,
-    Attr,
     Extack,
     Policy, //
 };
 use super::bindings;
+#[cfg(kernel_7_2)]
+use super::errno::*;
 use super::libcrypto;
-use super::netdev::Net;
+use super::vector::Vector;
 
 /// A command and the attributes that it takes.
 pub(crate) struct Command {
@@ -60,6 +61,19 @@ impl Command {
     }
 }
 
+/// A command that does something. It takes its own secrets out of the requests: see [`Command::with_secrets`].
+pub(crate) struct Action {
+    command: Command,
+    run: fn(&Request<'_>) -> Result,
+}
+
+impl Action {
+    /// What `run` does when `command` is given.
+    pub(crate) const fn new(command: Command, run: fn(&Request<'_>) -> Result) -> Self {
+        Self { command, run }
+    }
+}
+
 /// A family. All callbacks run in process context; the core has checked `CAP_NET_ADMIN` over the
 /// namespace of the request, and the attributes.
 pub(crate) trait Family: Sized + 'static {
@@ -69,8 +83,8 @@ pub(crate) trait Family: Sized + 'static {
     const VERSION: u32;
     /// The command that dumps.
     const GET: Command;
-    /// The command that sets. It takes its own secrets out of the requests: see [`Command::with_secrets`].
-    const SET: Command;
+    /// The other commands, by ascending number, all greater than that of [`Family::GET`].
+    const ACTIONS: &'static [Action];
     /// Name of the group of those who are told what happens.
     const GROUP: &'static CStr;
     /// What is remembered from one part of a dump to the next.
@@ -84,67 +98,6 @@ pub(crate) trait Family: Sized + 'static {
 
     /// Writes the next part of a dump; `false` when it was the last.
     fn dump(state: &mut Self::Dump, out: &mut Dumper<'_>) -> Result<bool>;
-
-    /// Sets.
-    fn set(request: &Request<'_>) -> Result;
-}
-
-/// A request.
-///
-/// # Invariants
-///
-/// `info` is good for `'a`, and its table of attributes has `max_attr + 1` entries.
-pub(crate) struct Request<'a> {
-    info: *const bindings::genl_info,
-    max_attr: u32,
-    _info: PhantomData<&'a ()>,
-}
-
-impl<'a> Request<'a> {
-    fn raw_attr(&self, kind: u16) -> *mut bindings::nlattr {
-        if u32::from(kind) > self.max_attr {
-            return ptr::null_mut();
-        }
-        // SAFETY: By the type invariant.
-        unsafe { *(*self.info).attrs.add(usize::from(kind)) }
-    }
-
-    /// The attribute of this type.
-    pub(crate) fn attr(&self, kind: u16) -> Option<Attr<'a>> {
-        let attr = self.raw_attr(kind);
-        // SAFETY: The core has checked the attribute; it lives as long as the request.
-        (!attr.is_null()).then(|| unsafe { Attr::from_raw(attr) })
-    }
-
-    /// The namespace that the request came from.
-    pub(crate) fn net(&self) -> &'a Net {
-        // SAFETY: The socket of the request keeps its namespace.
-        unsafe { Net::from_raw(bindings::genl_info_net(self.info)) }
-    }
-
-    /// Where to say what is wrong.
-    pub(crate) fn extack(&self) -> Extack<'a> {
-        // SAFETY: By the type invariant.
-        unsafe { Extack::from_raw((*self.info).extack) }
-    }
-
-    /// Overwrites the secrets of the request with zeros. Taking the request ends all use of its attributes.
-    fn wipe(self, secrets: &[&[u16]]) {
-        // SAFETY: By the type invariant the information and the message live. The message's buffer is ours to
-        // write while it is handled, and what had been borrowed from it through the request, is not used any
-        // more.
-        let attrs = unsafe {
-            let message = (*self.info).nlhdr;
-            let header = size_of::<bindings::nlmsghdr>()
-                .wrapping_add(size_of::<bindings::genlmsghdr>())
-                .wrapping_add((*(*self.info).family).hdrsize as usize);
-            let len = ((*message).nlmsg_len as usize).saturating_sub(header);
-            core::slice::from_raw_parts_mut(message.cast::<u8>().add(header).cast_mut(), len)
-        };
-        for path in secrets {
-            attr::wipe(attrs, path);
-        }
-    }
 }
 
 /// Where the parts of a dump go.
@@ -202,7 +155,7 @@ impl Dumper<'_> {
 #[pin_data]
 struct Inner {
     family: Opaque<bindings::genl_family>,
-    ops: [bindings::genl_split_ops; 2],
+    ops: Vector<bindings::genl_split_ops>,
     group: bindings::genl_multicast_group,
     #[pin]
     _pin: PhantomPinned,
@@ -239,28 +192,29 @@ impl<F: Family> GenlRegistration<F> {
                 dumpit: Some(Self::dump),
                 done: Some(Self::done),
             };
-        let mut set = bindings::genl_split_ops {
-            cmd: F::SET.number,
-            flags: (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8,
-            policy: Policy::table(F::SET.policy),
-            maxattr: F::SET.max_attr(),
-            ..Default::default()
-        };
-        set.__bindgen_anon_1.__bindgen_anon_1 =
-            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
-                pre_doit: None,
-                doit: Some(Self::set),
-                post_doit: None,
+        let mut ops = Vector::new();
+        ops.push(get)?;
+        for action in F::ACTIONS {
+            let mut op = bindings::genl_split_ops {
+                cmd: action.command.number,
+                flags: (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8,
+                policy: Policy::table(action.command.policy),
+                maxattr: action.command.max_attr(),
+                ..Default::default()
             };
+            op.__bindgen_anon_1.__bindgen_anon_1 =
+                bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
+                    pre_doit: None,
+                    doit: Some(Self::act),
+                    post_doit: None,
+                };
+            ops.push(op)?;
+        }
+        let count = u8::try_from(ops.len()).map_err(|_| E2BIG)?;
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 family: Opaque::new(bindings::genl_family::default()),
-                // The core wants them in this order.
-                ops: if F::GET.number < F::SET.number {
-                    [get, set]
-                } else {
-                    [set, get]
-                },
+                ops,
                 group: Multicast::describe(F::GROUP),
                 _pin: PhantomPinned,
             }),
@@ -274,8 +228,8 @@ impl<F: Family> GenlRegistration<F> {
                 *to = *from as _;
             }
             (*family).version = F::VERSION;
-            (*family).split_ops = inner.ops.as_ptr();
-            (*family).n_split_ops = 2;
+            (*family).split_ops = inner.ops.as_slice().as_ptr();
+            (*family).n_split_ops = count;
             (*family).mcgrps = &inner.group;
             (*family).n_mcgrps = 1;
             (*family).module = module.as_ptr().cast();
@@ -289,29 +243,26 @@ impl<F: Family> GenlRegistration<F> {
         })
     }
 
-    unsafe extern "C" fn set(
+    unsafe extern "C" fn act(
         _skb: *mut bindings::sk_buff,
         info: *mut bindings::genl_info,
     ) -> core::ffi::c_int {
-        // INVARIANT: The core parsed the attributes by the policy of this command.
-        let request = Request {
-            info,
-            max_attr: F::SET.max_attr(),
-            _info: PhantomData,
+        // SAFETY: The core hands over the request with its headers.
+        let number = unsafe { (*(*info).genlhdr).cmd };
+        let Some(action) = F::ACTIONS.iter().find(|a| a.command.number == number) else {
+            return EOPNOTSUPP.to_errno();
         };
-        let result = libcrypto::with_wiped_stack(|| F::set(&request));
-        request.wipe(F::SET.secrets);
+        // SAFETY: The core parsed the attributes by the policy of this command.
+        let request = unsafe { Request::from_raw(info, action.command.max_attr()) };
+        let result = libcrypto::with_wiped_stack(|| (action.run)(&request));
+        request.wipe(action.command.secrets);
         result.map_or_else(|e| e.to_errno(), |()| 0)
     }
 
     unsafe extern "C" fn start(cb: *mut bindings::netlink_callback) -> core::ffi::c_int {
-        // INVARIANT: The core parsed the attributes by the policy of this command.
-        let request = Request {
-            // SAFETY: A generic netlink dump has this information.
-            info: unsafe { bindings::genl_info_dump(cb) },
-            max_attr: F::GET.max_attr(),
-            _info: PhantomData,
-        };
+        // SAFETY: A generic netlink dump has this information; the core parsed the attributes by the policy of
+        // this command.
+        let request = unsafe { Request::from_raw(bindings::genl_info_dump(cb), F::GET.max_attr()) };
         let state = F::start(&request).and_then(|state| Ok(KBox::new(state, GFP_KERNEL)?));
         match state {
             Ok(state) => {

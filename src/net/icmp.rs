@@ -11,6 +11,25 @@ use super::skb::{
     Skb, //
 };
 
+/// Says that the packet is longer than the `mtu` octets that can be sent. Otherwise as [`host_unreachable`].
+pub(crate) fn too_long(skb: &mut Skb, mtu: u32) {
+    // SAFETY: The packet is owned, and not modified yet.
+    unsafe {
+        match skb.inner_protocol() {
+            Some(IpVersion::V4) => bindings::icmp_ndo_send(
+                skb.as_ptr(),
+                bindings::ICMP_DEST_UNREACH as _,
+                bindings::ICMP_FRAG_NEEDED as _,
+                mtu.to_be(),
+            ),
+            Some(IpVersion::V6) => {
+                bindings::icmpv6_ndo_send(skb.as_ptr(), bindings::ICMPV6_PKT_TOOBIG as _, 0, mtu)
+            }
+            None => {}
+        }
+    }
+}
+
 /// Says that the packet's destination cannot be reached. The packet is as the stack handed it to the
 /// device; bottom halves are off.
 pub(crate) fn host_unreachable(skb: &mut Skb) {

@@ -24,6 +24,7 @@ pub(crate) mod hashtable;
 pub(crate) mod icmp;
 pub(crate) mod libcrypto;
 pub(crate) mod netdev;
+pub(crate) mod path_mtu;
 pub(crate) mod pipeline;
 pub(crate) mod pool;
 pub(crate) mod rcu;

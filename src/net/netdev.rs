@@ -18,6 +18,7 @@ use kernel::sync::atomic::{
 use kernel::sync::Arc;
 use kernel::types::Opaque;
 
+use super::attr::NulString;
 use super::bindings;
 use super::rcu::{
     Guard,
@@ -137,9 +138,16 @@ impl NetDevice {
     }
 
     /// Keeps IPv4 from sending redirects for packets that leave where they came in, which on a
-    /// tunnel with many peers is the normal case, and IPv6 from making up a link-local address.
-    pub(super) fn tame_addressing(&self, _rtnl: &Rtnl) {
+    /// tunnel with many peers is the normal case, and IPv6 from making up a link-local address, unless one is
+    /// wanted.
+    pub(super) fn tame_addressing(&self, _rtnl: &Rtnl, link_local: bool) {
         let dev = self.as_ptr();
+        // Without a hardware address there is nothing to make one of; a random one stays while the device does.
+        let mode = if link_local {
+            bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_RANDOM
+        } else {
+            bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE
+        };
         // SAFETY: The device lives, and RTNL is held.
         unsafe {
             let v4 = bindings::in_dev_get_rtnl(dev);
@@ -149,10 +157,7 @@ impl NetDevice {
             }
             let v6 = bindings::in6_dev_get(dev);
             if !v6.is_null() {
-                bindings::inet6_dev_set_addr_gen_mode(
-                    v6,
-                    bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_NONE as _,
-                );
+                bindings::inet6_dev_set_addr_gen_mode(v6, mode as _);
             }
         }
     }
@@ -257,10 +262,33 @@ impl Net {
         self.0.get()
     }
 
+    /// The device with this number.
+    pub(crate) fn device<'a>(&'a self, index: u32, _rtnl: &'a Rtnl) -> Option<&'a NetDevice> {
+        let index = i32::try_from(index).ok()?;
+        // SAFETY: The namespace lives, and RTNL is held, so that its devices stay.
+        unsafe {
+            let dev = bindings::__dev_get_by_index(self.as_ptr(), index);
+            (!dev.is_null()).then(|| NetDevice::from_raw(dev))
+        }
+    }
+
+    /// The device with this name.
+    pub(crate) fn device_named<'a>(
+        &'a self,
+        name: &NulString<'_>,
+        _rtnl: &'a Rtnl,
+    ) -> Option<&'a NetDevice> {
+        // SAFETY: As in `device`; the name is null-terminated.
+        unsafe {
+            let dev = bindings::__dev_get_by_name(self.as_ptr(), name.as_ptr());
+            (!dev.is_null()).then(|| NetDevice::from_raw(dev))
+        }
+    }
+
     /// Whether the current task has `CAP_NET_ADMIN` over the namespace.
     pub(crate) fn may_administer(&self) -> bool {
         // SAFETY: The namespace lives.
-        unsafe { bindings::ns_capable((*self.as_ptr()).user_ns, bindings::CAP_NET_ADMIN as _) }
+        unsafe { bindings::net_capable(self.as_ptr(), bindings::CAP_NET_ADMIN as _) }
     }
 }
 

@@ -68,6 +68,9 @@ pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// Makes the driver's part of a device that is about to be registered.
     fn create(dev: DevHandle, home: Home, context: &Self::Context) -> Result<Shared<Self>>;
 
+    /// Whether the device is to get an IPv6 address on its link when it goes up.
+    fn wants_link_local(this: &Shared<Self>) -> bool;
+
     /// The device goes up. May sleep.
     fn open(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl) -> Result;
 
@@ -322,7 +325,7 @@ impl<T: LinkDriver> Adapter<T> {
                 NetDevice::from_raw(dev),
             )
         };
-        dev.tame_addressing(&rtnl);
+        dev.tame_addressing(&rtnl, owner.is_some_and(T::wants_link_local));
         match owner.map(|owner| T::open(owner, dev, &rtnl)) {
             Some(Ok(())) => 0,
             Some(Err(e)) => e.to_errno(),

@@ -188,6 +188,38 @@ impl Skb {
         self.bytes_at(24)
     }
 
+    /// Octets of the packet, or of the longest of those that it stands for without their headers.
+    pub(super) fn longest(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe {
+            match bindings::skb_gso_size(self.as_ptr()) {
+                0 => (*self.as_ptr()).len,
+                size => size,
+            }
+        }
+    }
+
+    /// Whether a router may cut the IP packet that the data is.
+    pub(crate) fn may_be_fragmented(&self) -> bool {
+        const DONT_FRAGMENT: u8 = 0x40;
+        match self.bytes_at(0) {
+            Some([first, _, _, _, _, _, flags]) => first >> 4 == 4 && flags & DONT_FRAGMENT == 0,
+            None => false,
+        }
+    }
+
+    /// Whether the IP packet, or each of those that it stands for, has at most `mtu` octets.
+    pub(crate) fn fits(&self, mtu: u32) -> bool {
+        // SAFETY: By the type invariant; the stack has set the headers' places.
+        unsafe {
+            if bindings::skb_is_gso(self.as_ptr()) {
+                bindings::skb_gso_validate_network_len(self.as_ptr(), mtu)
+            } else {
+                (*self.as_ptr()).len <= mtu
+            }
+        }
+    }
+
     /// The DS field of the IP packet that the data is.
     pub(crate) fn inner_ds(&self) -> Option<u8> {
         let [first, second] = self.bytes_at(0)?;
@@ -245,6 +277,16 @@ impl Skb {
         unsafe { bindings::skb_iif(self.as_ptr()) as u32 }
     }
 
+    /// The number of the link that the IPv6 packet that the data came in was on: a VRF has put its own number in place
+    /// of that. To be asked before anybody uses the packet's control block.
+    pub(super) fn incoming_link6(&self) -> u32 {
+        // SAFETY: By the type invariant; the control block is as the stack has left it.
+        match unsafe { bindings::skb_inet6_sdif(self.as_ptr()) } {
+            0 => self.incoming_ifindex(),
+            link => link as u32,
+        }
+    }
+
     /// The MTU of the packet's route, if it has one.
     pub(crate) fn dst_mtu(&self) -> Option<u32> {
         // SAFETY: By the type invariant.
@@ -270,18 +312,23 @@ impl Skb {
         unsafe { bindings::skb_get_hash(self.as_ptr()) }
     }
 
-    /// Gives the packet the flow and the priority of another one.
+    /// Gives the packet the flow and the priority of another one, and the time when it is to leave if there is one: one
+    /// without the name of its clock is that of an arrival.
     pub(super) fn copy_flow(&mut self, model: &Self) {
         let from = model.as_ptr();
         // SAFETY: Both are ours.
         unsafe {
+            let clock = bindings::skb_tstamp_type(from);
             bindings::skb_set_flow(
                 self.as_ptr(),
                 bindings::skb_hash_raw(from),
                 bindings::skb_l4_hash(from),
                 bindings::skb_sw_hash(from),
-                bindings::skb_tstamp_type(from),
+                clock,
             );
+            if clock != 0 {
+                (*self.as_ptr()).__bindgen_anon_2 = (*from).__bindgen_anon_2;
+            }
             bindings::skb_copy_priority(self.as_ptr(), from);
         }
     }

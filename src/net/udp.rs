@@ -9,12 +9,23 @@
 //!
 //! C header: [`include/net/udp_tunnel.h`](srctree/include/net/udp_tunnel.h)
 
+mod open;
+
 use core::ptr;
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::{
     new_mutex,
     Mutex, //
+};
+
+use open::{
+    release,
+    NewSocket, //
 };
 
 use super::bh::{
@@ -32,6 +43,7 @@ use super::endpoint::{
 #[cfg(kernel_7_2)]
 use super::errno::*;
 use super::netdev::Net;
+use super::path_mtu::PathMtu;
 use super::rcu::{
     self,
     Object,
@@ -46,16 +58,8 @@ use super::skb::{
 };
 use crate::new_bh_lock;
 
-/// With port zero the kernel picks one that is free for IPv4; it may be taken for IPv6. It is tried
-/// again so often.
-const PORT_TRIES: u32 = 100;
-
 /// Octets of a UDP header.
 pub(crate) const HEADER_LEN: usize = 8;
-
-/// Octets that may wait in a socket's queue, as the kernel counts memory. They wait only while another
-/// CPU takes out what came before them.
-const QUEUE_LIMIT: i32 = 16 << 20;
 
 /// Who takes the datagrams.
 pub(crate) trait Receiver: Object + Sized {
@@ -71,6 +75,18 @@ pub(crate) trait Receiver: Object + Sized {
     fn receive(this: &Shared<Self>, skb: Skb) -> Option<Self::Work<'_>>;
 }
 
+/// What the outer header is to be, and the way that it goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Outer<'a> {
+    /// For routing and netfilter.
+    pub(crate) mark: u32,
+    /// The DS field.
+    pub(crate) ds: u8,
+    /// Where to note what the route says that the path takes. With this routers are asked to say so, not to cut; what
+    /// is longer than they have said is cut here.
+    pub(crate) path_mtu: Option<&'a PathMtu>,
+}
+
 /// Two sockets on one port, or none.
 ///
 /// # Invariants
@@ -81,6 +97,10 @@ pub(crate) trait Receiver: Object + Sized {
 pub(crate) struct Sockets<R: Receiver> {
     v4: RawSlot<bindings::sock>,
     v6: RawSlot<bindings::sock>,
+    /// The number of the device that the sockets are bound to; zero for none.
+    bound: Atomic<u32>,
+    /// The mark of the routes that ICMP errors are about.
+    errors: Atomic<u32>,
     /// The receiver that the sockets have a reference of; held by who changes the sockets.
     #[pin]
     owner: Mutex<Option<Shared<R>>>,
@@ -94,70 +114,82 @@ unsafe impl<R: Receiver> Send for Sockets<R> {}
 // SAFETY: As above.
 unsafe impl<R: Receiver> Sync for Sockets<R> {}
 
-/// A socket that is not published yet.
-struct NewSocket(*mut bindings::socket);
-
-impl NewSocket {
-    fn port(&self) -> u16 {
-        // SAFETY: The socket is ours.
-        unsafe { u16::from_be(bindings::inet_sport((*self.0).sk)) }
-    }
-
-    fn into_sock(self) -> *mut bindings::sock {
-        // SAFETY: The socket is ours.
-        let sk = unsafe { (*self.0).sk };
-        core::mem::forget(self);
-        sk
-    }
-}
-
-impl Drop for NewSocket {
-    fn drop(&mut self) {
-        // SAFETY: The socket is ours.
-        unsafe { release((*self.0).sk) };
-    }
-}
-
-/// Ends a socket. Sleeps.
-///
-/// # Safety
-///
-/// `sk` is null, or a socket of ours that is not published any more.
-unsafe fn release(sk: *mut bindings::sock) {
-    if !sk.is_null() {
-        // SAFETY: The caller's promise.
-        unsafe {
-            bindings::sk_clear_memalloc(sk);
-            bindings::udp_tunnel_sock_release(sk);
-        }
-    }
-}
-
 impl<R: Receiver> Sockets<R> {
     /// No sockets.
     pub(crate) fn closed() -> impl PinInit<Self> {
         pin_init!(Self {
             v4: RawSlot::new(ptr::null_mut()),
             v6: RawSlot::new(ptr::null_mut()),
+            bound: Atomic::new(0),
+            errors: Atomic::new(0),
             owner <- new_mutex!(None, "udp.sockets"),
             taking <- new_bh_lock!((), "udp.taking"),
         })
     }
 
-    /// Opens both sockets on `port`, or on one that is free if it is zero, and closes the ones that
-    /// were there. Returns the port. Sleeps.
+    /// Opens both sockets on `port`, or on one that is free if it is zero, bound to the device with the number
+    /// `bound` unless that is zero, and closes the ones that were there. Returns the port. Sleeps.
     ///
     /// # Errors
     ///
     /// What the socket layer says, `EADDRINUSE` first of all; what was there stays.
-    pub(crate) fn open(&self, net: &Net, port: u16, receiver: &Shared<R>) -> Result<u16> {
+    pub(crate) fn open(
+        &self,
+        net: &Net,
+        port: u16,
+        bound: u32,
+        receiver: &Shared<R>,
+    ) -> Result<u16> {
         let mut owner = self.owner.lock();
-        let (v4, v6) = Self::create_pair(net, port, receiver)?;
+        let (v4, v6) = Self::create_pair(net, port, bound, receiver)?;
+        self.bound.store(bound, Relaxed);
         let port = v4.port();
         let v6 = v6.map_or(ptr::null_mut(), NewSocket::into_sock);
         self.replace(v4.into_sock(), v6);
+        self.mark_sockets();
         *owner = Some(receiver.clone());
         Ok(port)
+    }
+
+    /// Binds the sockets, if they are open, to the device with the number `index`, zero for none: datagrams leave
+    /// and come in there only. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` for who has not `CAP_NET_RAW` when they are bound already; nothing has changed then.
+    pub(crate) fn bind(&self, index: u32) -> Result {
+        let _owner = self.owner.lock();
+        let number = i32::try_from(index).map_err(|_| EINVAL)?;
+        for sk in [self.v4.load(), self.v6.load()] {
+            if !sk.is_null() {
+                // SAFETY: Who closes the socket holds the lock. What is refused for the second is refused for
+                // the first one already.
+                kernel::error::to_result(unsafe { bindings::sock_bindtoindex(sk, number, true) })?;
+            }
+        }
+        self.bound.store(index, Relaxed);
+        // Who sends has bottom halves off; after this all know.
+        rcu::synchronize();
+        Ok(())
+    }
+
+    /// ICMP errors about what the sockets have sent are about the routes for packets with this mark. Sleeps.
+    pub(crate) fn take_errors_for(&self, mark: u32) {
+        let _owner = self.owner.lock();
+        self.errors.store(mark, Relaxed);
+        self.mark_sockets();
+    }
+
+    /// Marks the sockets, for the kernel's handlers of ICMP errors; what is sent has a mark of its own. To be called
+    /// by who holds the lock.
+    fn mark_sockets(&self) {
+        let mark = self.errors.load(Relaxed);
+        for sk in [self.v4.load(), self.v6.load()] {
+            if !sk.is_null() {
+                // SAFETY: Who closes the socket holds the lock; the kernel reads the mark at once.
+                unsafe { (&raw mut (*sk).sk_mark).write_volatile(mark) };
+            }
+        }
     }
 
     /// Closes the sockets. A datagram that is on its way to the receiver on another CPU still reaches
@@ -180,60 +212,6 @@ impl<R: Receiver> Sockets<R> {
                 unsafe { release(sk) };
             }
         }
-    }
-
-    fn create_pair(
-        net: &Net,
-        port: u16,
-        receiver: &Shared<R>,
-    ) -> Result<(NewSocket, Option<NewSocket>)> {
-        let mut tries = PORT_TRIES;
-        loop {
-            let v4 = Self::create(net, bindings::AF_INET, port, receiver)?;
-            // SAFETY: No requirements.
-            if !unsafe { bindings::ipv6_mod_enabled() } {
-                return Ok((v4, None));
-            }
-            match Self::create(net, bindings::AF_INET6, v4.port(), receiver) {
-                Ok(v6) => return Ok((v4, Some(v6))),
-                Err(e) if e == EADDRINUSE && port == 0 && tries > 0 => {
-                    tries = tries.saturating_sub(1)
-                }
-                Err(e) => return Err(e),
-            }
-        }
-    }
-
-    fn create(net: &Net, family: u32, port: u16, receiver: &Shared<R>) -> Result<NewSocket> {
-        let mut socket = ptr::null_mut();
-        // All zeros: any address of ours, no peer.
-        let mut config = bindings::udp_port_cfg {
-            family: family as u8,
-            local_udp_port: port.to_be(),
-            ..Default::default()
-        };
-        config.set_use_udp_checksums(1);
-        config.set_use_udp6_tx_checksums(1);
-        config.set_use_udp6_rx_checksums(1);
-        config.set_ipv6_v6only(1);
-        // SAFETY: The namespace lives, and the configuration is good during the call.
-        unsafe {
-            kernel::error::to_result(if family == bindings::AF_INET {
-                bindings::udp_sock_create4(net.as_ptr(), &mut config, &mut socket)
-            } else {
-                bindings::udp_sock_create6(net.as_ptr(), &mut config, &mut socket)
-            })?;
-            let sk = (*socket).sk;
-            (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
-            (*sk).sk_sndbuf = i32::MAX;
-            bindings::sk_set_memalloc(sk);
-            (*sk).sk_rcvbuf = QUEUE_LIMIT;
-            bindings::udp_take_trains(sk);
-            // The reference that `owner` holds outlives the sockets.
-            bindings::sk_set_user_data(sk, receiver.as_raw().cast_mut().cast());
-            (*sk).sk_data_ready = Some(Self::data_ready);
-        }
-        Ok(NewSocket(socket))
     }
 
     /// The stack has put something into the socket's queue. Softirq.
@@ -264,7 +242,7 @@ impl<R: Receiver> Sockets<R> {
 
     /// Sends a payload. `to.source` is cleared when it cannot be used any more. Any context.
     ///
-    /// `cache` remembers the route; `mark` is for routing and netfilter; `ds` goes into the IP header.
+    /// `cache` remembers the route.
     ///
     /// # Errors
     ///
@@ -275,18 +253,18 @@ impl<R: Receiver> Sockets<R> {
         skb: Skb,
         to: &mut Endpoint,
         cache: Option<&DstCache>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let _bh = bh::disable();
-        let cache = cache.and_then(|cache| cache.aim(to, mark));
+        let bound = self.bound.load(Relaxed);
+        let cache = cache.and_then(|cache| cache.aim(to, outer.mark, bound));
         // SAFETY: The packet is ours.
-        unsafe { bindings::skb_set_mark(skb.as_ptr(), mark) };
+        unsafe { bindings::skb_set_mark(skb.as_ptr(), outer.mark) };
         match to.remote {
-            Address::V4 { addr, port } => self.send4(skb, addr, port, to, cache, mark, ds),
+            Address::V4 { addr, port } => self.send4(skb, addr, port, bound, to, cache, outer),
             Address::V6 {
                 addr, port, scope, ..
-            } => self.send6(skb, addr, port, scope, to, cache, mark, ds),
+            } => self.send6(skb, addr, port, scope, bound, to, cache, outer),
         }
     }
 
@@ -296,12 +274,11 @@ impl<R: Receiver> Sockets<R> {
         payload: &[u8],
         to: &mut Endpoint,
         cache: Option<&DstCache>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, payload.len())?;
         skb.put(payload)?;
-        self.send(skb.into(), to, cache, mark, ds)
+        self.send(skb.into(), to, cache, outer)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -310,10 +287,10 @@ impl<R: Receiver> Sockets<R> {
         skb: Skb,
         addr: [u8; 4],
         port: u16,
+        bound: u32,
         to: &mut Endpoint,
         cache: Option<Aimed<'_>>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let sk = self.v4.load();
         if sk.is_null() {
@@ -332,7 +309,8 @@ impl<R: Receiver> Sockets<R> {
             flow.daddr = u32::from_ne_bytes(addr);
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
-            flow.__fl_common.flowic_mark = mark;
+            flow.__fl_common.flowic_mark = outer.mark;
+            flow.__fl_common.flowic_oif = bound as i32;
             flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
             let net = bindings::sock_net(sk);
 
@@ -349,22 +327,24 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 };
-                // The address may have been taken away from us since.
+                // The address may have been taken away from us since, or be on the way that we had before.
                 if flow.saddr != 0
-                    && bindings::inet_confirm_addr(
-                        net,
-                        ptr::null_mut(),
-                        0,
-                        flow.saddr,
-                        bindings::rt_scope_t_RT_SCOPE_HOST as _,
-                    ) == 0
+                    && (came_elsewhere(net, ifindex, bound)
+                        || bindings::inet_confirm_addr(
+                            net,
+                            ptr::null_mut(),
+                            0,
+                            flow.saddr,
+                            bindings::rt_scope_t_RT_SCOPE_HOST as _,
+                        ) == 0)
                 {
                     forget(&mut flow, to);
                 }
                 let mut found = lookup4(net, &mut flow, sk);
-                // Or the way to the other side may go by another device now.
+                // Or the way to the other side may go by another device now; but packets that came in through a VRF
+                // have its number.
                 let moved = match found {
-                    Ok(route) => (*route_device(route)).ifindex as u32 != ifindex,
+                    Ok(route) => bound == 0 && (*route_device(route)).ifindex as u32 != ifindex,
                     Err(e) => e == EINVAL,
                 };
                 if to.source != Source::Unset && ifindex != 0 && moved {
@@ -385,6 +365,16 @@ impl<R: Receiver> Sockets<R> {
                     cache.set4(route, flow.saddr);
                 }
             }
+            let mut flags = 0u16;
+            if let Some(path_mtu) = outer.path_mtu {
+                const HEADERS: u32 = 20 + HEADER_LEN as u32;
+                let takes = bindings::dst_mtu(route.cast()).saturating_sub(HEADERS);
+                path_mtu.note(takes);
+                // What the path does not take all the same is cut here.
+                if skb.longest() <= takes {
+                    flags = (bindings::IP_DF as u16).to_be();
+                }
+            }
             let skb = skb.into_raw();
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel_xmit_skb(
@@ -393,9 +383,9 @@ impl<R: Receiver> Sockets<R> {
                 skb,
                 flow.saddr,
                 flow.daddr,
-                ds,
+                outer.ds,
                 bindings::ip4_dst_hoplimit(route.cast()) as u8,
-                0,
+                flags,
                 flow.uli.ports.sport,
                 flow.uli.ports.dport,
                 false,
@@ -413,19 +403,19 @@ impl<R: Receiver> Sockets<R> {
         addr: [u8; 16],
         port: u16,
         scope: u32,
+        bound: u32,
         to: &mut Endpoint,
         cache: Option<Aimed<'_>>,
-        mark: u32,
-        ds: u8,
+        outer: Outer<'_>,
     ) -> Result {
         let sk = self.v6.load();
         if sk.is_null() {
             skb.drop_for(DropReason::DEV_READY);
             return Err(ENONET);
         }
-        let source = match to.source {
-            Source::V6 { addr } => addr,
-            _ => [0; 16],
+        let (source, ifindex) = match to.source {
+            Source::V6 { addr, ifindex } => (addr, ifindex),
+            _ => ([0; 16], 0),
         };
         // SAFETY: As in `send4`.
         unsafe {
@@ -434,8 +424,8 @@ impl<R: Receiver> Sockets<R> {
             flow.daddr.in6_u.u6_addr8 = addr;
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
-            flow.__fl_common.flowic_mark = mark;
-            flow.__fl_common.flowic_oif = scope as i32;
+            flow.__fl_common.flowic_mark = outer.mark;
+            flow.__fl_common.flowic_oif = if scope != 0 { scope } else { bound } as i32;
             flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
             let net = bindings::sock_net(sk);
 
@@ -446,7 +436,8 @@ impl<R: Receiver> Sockets<R> {
             if route.is_null() {
                 bindings::security_sk_classify_flow(sk, &mut flow.__fl_common);
                 if source != [0; 16]
-                    && bindings::ipv6_chk_addr(net, &flow.saddr, ptr::null(), 0) == 0
+                    && (came_elsewhere(net, ifindex, bound)
+                        || bindings::ipv6_chk_addr(net, &flow.saddr, ptr::null(), 0) == 0)
                 {
                     to.source = Source::Unset;
                     flow.saddr.in6_u.u6_addr8 = [0; 16];
@@ -454,12 +445,18 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 }
-                let found = kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
-                    net,
-                    sk,
-                    &mut flow,
-                    ptr::null(),
-                ));
+                // A link that an address is on is another one than we are bound to, and not of its VRF either.
+                let elsewhere = scope != 0 && bound != 0 && !is_part(net, scope, bound);
+                let found = if elsewhere {
+                    Err(EINVAL)
+                } else {
+                    kernel::error::from_err_ptr(bindings::ip6_dst_lookup_flow(
+                        net,
+                        sk,
+                        &mut flow,
+                        ptr::null(),
+                    ))
+                };
                 route = match found {
                     Ok(route) => route,
                     Err(e) => {
@@ -471,6 +468,10 @@ impl<R: Receiver> Sockets<R> {
                     cache.set6(route, &flow.saddr);
                 }
             }
+            if let Some(path_mtu) = outer.path_mtu {
+                const HEADERS: u32 = 40 + HEADER_LEN as u32;
+                path_mtu.note(bindings::dst_mtu(route).saturating_sub(HEADERS));
+            }
             let skb = skb.into_raw();
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel6_xmit_skb(
@@ -480,7 +481,7 @@ impl<R: Receiver> Sockets<R> {
                 ptr::null_mut(),
                 &flow.saddr,
                 &flow.daddr,
-                ds,
+                outer.ds,
                 bindings::ip6_dst_hoplimit(route) as u8,
                 0,
                 flow.uli.ports.sport,
@@ -546,6 +547,29 @@ unsafe fn lookup4(
 ) -> Result<*mut bindings::rtable> {
     // SAFETY: The caller's promise.
     kernel::error::from_err_ptr(unsafe { bindings::ip_route_output_flow(net, flow, sk) })
+}
+
+/// Whether the device with the number `link` is the one with the number `whole`, or part of that VRF.
+///
+/// # Safety
+///
+/// The namespace lives.
+unsafe fn is_part(net: *mut bindings::net, link: u32, whole: u32) -> bool {
+    // SAFETY: The caller's promise.
+    link == whole
+        || unsafe { bindings::l3mdev_master_ifindex_by_index(net, link as i32) as u32 } == whole
+}
+
+/// Whether a packet that came in by the device with the number `link` did not come as those do that sockets take which
+/// are bound to the one with the number `bound`: it was on its way when they were bound. To the address that it was
+/// for the other side would answer by the old way. Zero stands for no device; a packet from a VRF has its number.
+///
+/// # Safety
+///
+/// The namespace lives.
+unsafe fn came_elsewhere(net: *mut bindings::net, link: u32, bound: u32) -> bool {
+    // SAFETY: The caller's promise.
+    link != 0 && bound != 0 && unsafe { !is_part(net, link, bound) && !is_part(net, bound, link) }
 }
 
 /// # Safety

@@ -40,6 +40,9 @@ pub(crate) enum Event {
     HandshakeGaveUp = 67,
     /// Somebody who knows our public key, but whose own one is not configured, began a handshake.
     UnknownPeer = 68,
+    /// Our clock is behind the timestamp of an initiation that the peer has answered: it is going to refuse what
+    /// we send.
+    ClockWentBack = 69,
 }
 
 /// Tells what happened to a peer. Any context.

@@ -17,6 +17,7 @@
 // The host crate exports, and tests, what the kernel module keeps to itself or does without.
 #![allow(unreachable_pub, dead_code)]
 
+pub mod clock;
 pub mod cookie;
 pub mod crypto;
 pub mod messages;

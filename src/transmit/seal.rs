@@ -15,6 +15,7 @@ use crate::net::skb::{
     TUNNEL_HEADROOM, //
 };
 use crate::net::train;
+use crate::options::Chosen;
 use crate::protocol::messages::{
     padded_len,
     DATA_HEADER_LEN,
@@ -33,10 +34,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(skb: &Skb, mtu: u32) -> Self {
+    pub(super) fn new(skb: &Skb, mtu: u32, chosen: Chosen) -> Self {
         Self {
             mtu,
-            ds: skb.inner_ds().map_or(0, outer_ds),
+            ds: skb
+                .inner_ds()
+                .map_or(0, |ds| outer_ds(ds) | chosen.copied_dscp(ds)),
         }
     }
 

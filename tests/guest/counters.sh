@@ -89,7 +89,8 @@ a wg set wg0 peer "$other" allowed-ips 192.168.241.79/32 endpoint 10.9.9.9:9
 a ping -c 1 -W 1 192.168.241.79 >/dev/null
 check "no route to an endpoint: the handshake message is lost" is "$(lost a)" "tx_drop_no_route+1"
 a wg set wg0 peer "$other" remove
-check "with the peer goes what waited" is "$(lost a)" "tx_drop_closed+1"
+# The initiation may have been repeated, and lost, once more by then.
+check "with the peer goes what waited" is "$(lost a | sed 's/ tx_drop_no_route+1$//')" "tx_drop_closed+1"
 
 # Trains.
 before=$(device_counter a tx_trains)

@@ -42,6 +42,8 @@ impl DropReason {
     pub(crate) const NO_ROUTE: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_IP_OUTNOROUTES);
     /// A tunnel does not know where its other end is.
     pub(crate) const NO_TX_TARGET: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_NO_TX_TARGET);
+    /// Longer than it may be.
+    pub(crate) const PKT_TOO_BIG: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_PKT_TOO_BIG);
     /// Shorter than it has to be.
     pub(crate) const PKT_TOO_SMALL: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_PKT_TOO_SMALL);
     /// It was in a queue that is emptied.

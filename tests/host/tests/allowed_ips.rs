@@ -9,8 +9,10 @@ extern crate self as kernel;
 #[allow(dead_code, unreachable_pub)]
 mod allowed_ips;
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use allowed_ips::{AllowedIps, Owner, Prefix, PrefixList, Writer};
 use net::rcu::{read_lock, Shared};
@@ -52,9 +54,12 @@ mod net {
     /// What [`crate::allowed_ips`] uses of the real ones, with counted references only.
     pub(crate) mod rcu {
         use std::ops::Deref;
-        use std::sync::{Arc, Mutex};
+        use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
-        pub(crate) struct Guard;
+        /// Readers hold it shared; who has had it alone has waited for all that were there.
+        static READERS: RwLock<()> = RwLock::new(());
+
+        pub(crate) struct Guard(#[allow(dead_code)] RwLockReadGuard<'static, ()>);
 
         pub(crate) struct Dying;
 
@@ -68,13 +73,18 @@ mod net {
         }
 
         pub(crate) fn read_lock() -> Guard {
-            Guard
+            Guard(READERS.read().unwrap())
+        }
+
+        pub(crate) fn synchronize() {
+            drop(READERS.write().unwrap());
         }
 
         pub(crate) struct Shared<T>(Arc<T>);
 
         impl<T> Shared<T> {
             pub(crate) fn new(value: T) -> crate::prelude::Result<Self> {
+                crate::take_memory()?;
                 Ok(Self(Arc::new(value)))
             }
 
@@ -140,6 +150,7 @@ mod net {
 
             pub(crate) fn set(&self, new: Option<Shared<T>>) {
                 *self.0.lock().unwrap() = new.map(|new| new.0);
+                crate::changed();
             }
 
             pub(crate) fn release(&self, _dying: &Dying) {
@@ -153,14 +164,24 @@ mod net {
     }
 
     pub(crate) mod vector {
-        pub(crate) struct Vector<T>(Vec<T>);
+        pub(crate) struct Vector<T>(Vec<T>, usize);
 
         impl<T> Vector<T> {
             pub(crate) const fn new() -> Self {
-                Self(Vec::new())
+                Self(Vec::new(), 0)
+            }
+
+            /// Takes memory for each element beyond the most that there have been.
+            pub(crate) fn reserve_one(&mut self) -> crate::prelude::Result {
+                if self.0.len() == self.1 {
+                    crate::take_memory()?;
+                    self.1 += 1;
+                }
+                Ok(())
             }
 
             pub(crate) fn push(&mut self, value: T) -> crate::prelude::Result {
+                self.reserve_one()?;
                 self.0.push(value);
                 Ok(())
             }
@@ -186,6 +207,23 @@ mod net {
             }
         }
     }
+}
+
+thread_local! {
+    /// What is looked at after each change that this thread publishes.
+    static LOOK: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
+    /// How often this thread still gets memory.
+    static MEMORY: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn changed() {
+    LOOK.with_borrow(|look| look.iter().for_each(|look| look()));
+}
+
+fn take_memory() -> prelude::Result {
+    let left = MEMORY.get().checked_sub(1).ok_or(prelude::ENOMEM)?;
+    MEMORY.set(left);
+    Ok(())
 }
 
 struct Peer {
@@ -219,7 +257,7 @@ fn masked(v6: bool, address: u128, bits: u8) -> u128 {
 }
 
 struct World {
-    trie: AllowedIps<Peer>,
+    trie: Arc<AllowedIps<Peer>>,
     writer: Writer,
     peers: Vec<Shared<Peer>>,
     model: BTreeMap<Key, usize>,
@@ -232,7 +270,7 @@ impl World {
             Shared::new(Peer { number, prefixes }).unwrap()
         };
         Self {
-            trie: AllowedIps::new(),
+            trie: Arc::new(AllowedIps::new()),
             writer: Writer::new(),
             peers: (0..peers).map(peer).collect(),
             model: BTreeMap::new(),
@@ -240,14 +278,7 @@ impl World {
     }
 
     fn lookup(&self, v6: bool, address: u128) -> Option<usize> {
-        let guard = read_lock();
-        let found = if v6 {
-            self.trie.lookup_v6(&guard, &address.to_be_bytes())
-        } else {
-            let address = (address as u32).to_be_bytes();
-            self.trie.lookup_v4(&guard, address)
-        };
-        found.map(|peer| peer.get().number)
+        lookup(&self.trie, v6, address)
     }
 
     fn expected(&self, v6: bool, address: u128) -> Option<usize> {
@@ -273,6 +304,23 @@ impl World {
             assert!(listed.iter().eq(mine.map(|(key, _)| key)));
         }
     }
+}
+
+fn lookup(trie: &AllowedIps<Peer>, v6: bool, address: u128) -> Option<usize> {
+    let guard = read_lock();
+    let found = if v6 {
+        trie.lookup_v6(&guard, &address.to_be_bytes())
+    } else {
+        let address = (address as u32).to_be_bytes();
+        trie.lookup_v4(&guard, address)
+    };
+    found.map(|peer| peer.get().number)
+}
+
+/// A prefix of which many lie inside one another.
+fn key(rng: &mut Rng, v6: bool) -> Key {
+    let bits = rng.below(if v6 { 129 } else { 33 }) as u8;
+    (v6, masked(v6, address(rng, v6), bits), bits)
 }
 
 /// Addresses of which many share long prefixes.
@@ -352,4 +400,161 @@ fn a_cleared_trie_is_empty() {
     world.check_lists();
     world.trie.insert(&mut world.writer, given, &peer).unwrap();
     assert_eq!(world.lookup(false, 0x0a00_0001), Some(0));
+}
+
+/// A world in which everybody has something, and the next list of one of them.
+fn before_replacement(rng: &mut Rng) -> (World, usize, Vec<Key>) {
+    let mut world = World::new(3);
+    for _ in 0..30 {
+        let (key, number) = (key(rng, false), rng.below(3) as usize);
+        let peer = world.peers[number].clone();
+        world
+            .trie
+            .insert(&mut world.writer, prefix(key), &peer)
+            .unwrap();
+        world.model.insert(key, number);
+    }
+    let number = rng.below(3) as usize;
+    // Some that are there, some that are not, and one twice.
+    let mut list: Vec<Key> = (0..rng.below(12)).map(|_| key(rng, false)).collect();
+    let there: Vec<Key> = world.model.keys().copied().collect();
+    list.extend(there.iter().filter(|_| rng.below(3) == 0));
+    list.extend(list.first().copied());
+    (world, number, list)
+}
+
+fn replaced(model: &BTreeMap<Key, usize>, number: usize, list: &[Key]) -> BTreeMap<Key, usize> {
+    let mut after = model.clone();
+    after.retain(|_, owner| *owner != number);
+    after.extend(list.iter().map(|key| (*key, number)));
+    after
+}
+
+/// After each single change that readers can see, each address has the owner of before or that of afterwards.
+#[test]
+fn no_address_falls_through_a_replacement() {
+    for seed in 0..150 {
+        let mut rng = Rng::new(seed);
+        let (mut world, number, list) = before_replacement(&mut rng);
+        let addresses: Vec<u128> = (0..60).map(|_| address(&mut rng, false)).collect();
+        let before: Vec<_> = addresses
+            .iter()
+            .map(|a| world.expected(false, *a))
+            .collect();
+        world.model = replaced(&world.model, number, &list);
+        let after: Vec<_> = addresses
+            .iter()
+            .map(|a| world.expected(false, *a))
+            .collect();
+        let (trie, looked) = (world.trie.clone(), addresses.clone());
+        let may: Vec<_> = before.into_iter().zip(after).collect();
+        LOOK.set(Some(Box::new(move || {
+            for (address, (before, after)) in looked.iter().zip(&may) {
+                let found = lookup(&trie, false, *address);
+                let fits = found == *before || found == *after;
+                assert!(
+                    fits,
+                    "seed {seed}, {address:x}: {found:?}, not {before:?} or {after:?}"
+                );
+            }
+        })));
+        let peer = world.peers[number].clone();
+        let prefixes = list.iter().copied().map(prefix);
+        world
+            .trie
+            .replace(&mut world.writer, &peer, prefixes)
+            .unwrap();
+        LOOK.set(None);
+        world.check_lists();
+        for address in addresses {
+            assert_eq!(world.lookup(false, address), world.expected(false, address));
+        }
+    }
+}
+
+/// Without memory for all of it everything stays, whenever it ends.
+#[test]
+fn a_replacement_without_memory_changes_nothing() {
+    let mut failures = 0;
+    for seed in 0..40 {
+        for memory in 0.. {
+            let mut rng = Rng::new(seed);
+            let (mut world, number, list) = before_replacement(&mut rng);
+            let peer = world.peers[number].clone();
+            MEMORY.set(memory);
+            let prefixes = list.iter().copied().map(prefix);
+            let result = world.trie.replace(&mut world.writer, &peer, prefixes);
+            MEMORY.set(usize::MAX);
+            if result.is_ok() {
+                break;
+            }
+            failures += 1;
+            world.check_lists();
+            for _ in 0..60 {
+                let address = address(&mut rng, false);
+                let (found, expected) =
+                    (world.lookup(false, address), world.expected(false, address));
+                assert_eq!(found, expected, "seed {seed}, memory {memory}, {address:x}");
+            }
+            // And what comes next finds the lists in order.
+            world.model = replaced(&world.model, number, &list);
+            let prefixes = list.iter().copied().map(prefix);
+            world
+                .trie
+                .replace(&mut world.writer, &peer, prefixes)
+                .unwrap();
+            world.check_lists();
+        }
+    }
+    assert!(failures > 500, "{failures}");
+}
+
+/// Readers that are under way while lists change by turns: of two lists that both have an address, one is found.
+#[test]
+fn readers_under_way_find_an_owner() {
+    let mut rng = Rng::new(7);
+    let mut world = World::new(1);
+    let peer = world.peers[0].clone();
+    let addresses: Vec<u128> = (0..8).map(|_| address(&mut rng, false)).collect();
+    // Each list has each address, at another length.
+    let lists: Vec<Vec<Key>> = (0..16)
+        .map(|_| {
+            let one = |a: &u128| {
+                let bits = 4 + rng.below(29) as u8;
+                (false, masked(false, *a, bits), bits)
+            };
+            addresses
+                .iter()
+                .map(one)
+                .collect::<BTreeSet<Key>>()
+                .into_iter()
+                .collect()
+        })
+        .collect();
+    let first = lists[0].iter().copied().map(prefix);
+    world.trie.replace(&mut world.writer, &peer, first).unwrap();
+    let ends = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (trie, ends, addresses) = (world.trie.clone(), ends.clone(), addresses.clone());
+            std::thread::spawn(move || {
+                let mut misses = 0;
+                while !ends.load(Ordering::Relaxed) {
+                    misses += addresses
+                        .iter()
+                        .filter(|a| lookup(&trie, false, **a).is_none())
+                        .count();
+                }
+                misses
+            })
+        })
+        .collect();
+    for turn in 0..3000 {
+        let list = lists[turn % lists.len()].iter().copied().map(prefix);
+        world.trie.replace(&mut world.writer, &peer, list).unwrap();
+    }
+    ends.store(true, Ordering::Relaxed);
+    for reader in readers {
+        assert_eq!(reader.join().unwrap(), 0);
+    }
 }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Replacing all prefixes of an owner, so that no packet falls through.
+//!
+//! First the owner is given what is new, then, when every reader has seen that, what is old is taken away. Whoever
+//! looks an address up meanwhile finds the one who owns it before, or the one who owns it afterwards: what the
+//! owner has in between is at least what it had, and in the end at least what it will have.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+use super::{
+    Address,
+    AllowedIps,
+    Listed,
+    Net,
+    Node,
+    Owner,
+    Prefix,
+    PrefixList,
+    Trie,
+    Writer, //
+};
+use crate::net::rcu::{
+    self,
+    Shared, //
+};
+use crate::net::vector::Vector;
+
+/// How the owner came to a prefix, so that it can be undone.
+enum Step<V: Owner> {
+    /// It had it before.
+    Kept(Listed<V>),
+    /// It is new, and was somebody else's or nobody's.
+    Claimed(Prefix, Option<Shared<V>>),
+}
+
+/// A replacement that is on its way.
+struct Change<V: Owner> {
+    /// What the owner had and has not been given anew.
+    old: PrefixList<V>,
+    /// What has been done.
+    steps: Vector<Step<V>>,
+}
+
+impl<V: Owner> PrefixList<V> {
+    /// Takes a node out if it is in this list, rather than in another one of its owner.
+    fn take(&mut self, node: &Listed<V>) -> bool {
+        let position = node.position().load(Relaxed);
+        let here = self
+            .0
+            .get(position as usize)
+            .is_some_and(|other| other.is(node));
+        if here {
+            self.remove(position);
+        }
+        here
+    }
+}
+
+impl<V: Owner> Listed<V> {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::V4(one), Self::V4(other)) => Shared::ptr_eq(one, other),
+            (Self::V6(one), Self::V6(other)) => Shared::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Another reference to the node.
+    fn again(&self) -> Self {
+        match self {
+            Self::V4(node) => Self::V4(node.clone()),
+            Self::V6(node) => Self::V6(node.clone()),
+        }
+    }
+}
+
+impl<V: Owner, A: Address> Trie<V, A> {
+    /// The node of just this prefix. There has to be a [`Writer`].
+    fn node(&self, net: &Net<A>) -> Option<Shared<Node<V, A>>> {
+        let guard = rcu::read_lock();
+        let found = self.find(net, &guard).found?;
+        if found.get().net != *net {
+            return None;
+        }
+        found.upgrade()
+    }
+
+    /// Gives a prefix to `owner`, who may have it already, and notes how to undo that.
+    fn claim(
+        &self,
+        net: Net<A>,
+        prefix: Prefix,
+        owner: &Shared<V>,
+        change: &mut Change<V>,
+    ) -> Result {
+        change.steps.reserve_one()?;
+        let node = self.node(&net);
+        let from = node.as_ref().and_then(|node| node.owner.get());
+        let step = match (node, from) {
+            (Some(node), Some(from)) if Shared::ptr_eq(&from, owner) => {
+                let node = A::listed(node);
+                if !change.old.take(&node) {
+                    // It was named before.
+                    return Ok(());
+                }
+                if let Err(e) = owner.with_prefixes(|list| list.add(node.again())) {
+                    // There was room for it a moment ago.
+                    change.old.add(node)?;
+                    return Err(e);
+                }
+                Step::Kept(node)
+            }
+            (_, from) => {
+                self.insert(net, owner)?;
+                Step::Claimed(prefix, from)
+            }
+        };
+        change.steps.push(step)
+    }
+}
+
+impl<V: Owner> AllowedIps<V> {
+    /// Gives `owner` all of `prefixes`, whoever had them before, and nothing else. A reader finds for each address
+    /// the owner of before or the one of afterwards at any time. May sleep, for a grace period at least.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; everything is as it was then.
+    pub(crate) fn replace(
+        &self,
+        writer: &mut Writer,
+        owner: &Shared<V>,
+        prefixes: impl Iterator<Item = Prefix>,
+    ) -> Result {
+        let mut change = Change {
+            old: owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new())),
+            steps: Vector::new(),
+        };
+        for prefix in prefixes {
+            let claimed = match prefix {
+                Prefix::V4(net) => self.v4.claim(net, prefix, owner, &mut change),
+                Prefix::V6(net) => self.v6.claim(net, prefix, owner, &mut change),
+            };
+            if let Err(e) = claimed {
+                self.undo(writer, owner, change);
+                return Err(e);
+            }
+        }
+        // Somebody may be past the place where something new has come in, and still has to find what is old.
+        rcu::synchronize();
+        for node in change.old.0.iter() {
+            match node {
+                Listed::V4(node) => self.v4.remove_listed(node),
+                Listed::V6(node) => self.v6.remove_listed(node),
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes all steps, the last one first. That takes no memory: nodes are there, and lists have had room.
+    fn undo(&self, writer: &mut Writer, owner: &Shared<V>, mut change: Change<V>) {
+        while let Some(step) = change.steps.pop() {
+            match step {
+                Step::Kept(node) => {
+                    owner.with_prefixes(|list| list.take(&node));
+                    let _ = change.old.add(node);
+                }
+                Step::Claimed(prefix, None) => self.remove(writer, &prefix, owner),
+                Step::Claimed(prefix, Some(from)) => {
+                    let _ = self.insert(writer, prefix, &from);
+                }
+            }
+        }
+        owner.with_prefixes(|list| *list = change.old);
+    }
+}

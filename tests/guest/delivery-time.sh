@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A packet may say when it is to leave, by a clock that is not that of the wall: TCP does for pacing, and whoever sets
+# SO_TXTIME. The message that it becomes is to leave at that time, alone or in a train, and the queues outside have to be
+# told by which clock.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 8
+
+# Sends packets of 1000 octets with a time to leave in one second, as one GSO packet if there are several, and says how
+# many milliseconds later the last one came. usage: later NUMBER
+later() {
+	ip netns exec b timeout 20 python3 -c "
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 7))
+for n in range($1): s.recv(2048)
+print(time.monotonic_ns())" >/tmp/came &
+	wait_for 20 sh -c "ip netns exec b ss -lun | grep -q :7"
+	a python3 -c "
+import socket, struct, time
+SO_TXTIME, UDP_SEGMENT = 61, 103
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack('iI', time.CLOCK_MONOTONIC, 0))
+now = time.monotonic_ns()
+control = [(socket.SOL_SOCKET, SO_TXTIME, struct.pack('Q', now + 10**9))]
+if $1 > 1: control.append((socket.SOL_UDP, UDP_SEGMENT, struct.pack('H', 1000)))
+s.sendmsg([bytes(1000 * $1)], control, 0, ('192.168.241.2', 7))
+print(now)" >/tmp/left
+	wait $!
+	echo $((($(cat /tmp/came) - $(cat /tmp/left)) / 1000000))
+}
+in_time() {
+	local ms
+	ms=$(later "$1")
+	echo "$ms ms"
+	[ "$ms" -ge 990 ] && [ "$ms" -lt 5000 ]
+}
+at_once() {
+	local ms
+	ms=$(later "$1")
+	echo "$ms ms"
+	[ "$ms" -lt 990 ]
+}
+
+topology
+session
+# Nobody waits where no queue does it.
+check "a packet leaves at once" at_once 1
+check "several as well" at_once 20
+check "the queue outside looks at times" ip netns exec a tc qdisc add dev veth0 root fq
+check "a packet leaves when it is to" in_time 1
+check "a train as well" in_time 20
+check "it is one" test "$(ip netns exec a tc -s qdisc show dev veth0 | awk '/ Sent / { print $4 }')" -lt 100
+check "TCP, which sets such times" tcp a 192.168.241.2 2M
+
+# Who loses which clock it is lets the queue take the time for one of the wall clock, shortly after 1970.
+check "the queue knows by which clock" not grep "fq: likely mono" <(dmesg)
+teardown
+finish

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Options that no other WireGuard has: off at first, shown and set by scripts/options and by the kernel's YNL
+# command line, refused with a reason and as a whole, by those alone who may. They last as long as the interface,
+# and whoever configures it by other means does not notice.
+
+cd "$(dirname "$0")" && source ./lib.sh
+export PYTHONDONTWRITEBYTECODE=1
+options() { python3 /src/scripts/options "$@"; }
+ynl() {
+	python3 /build/source/tools/net/ynl/pyynl/cli.py --schema /build/source/Documentation/netlink/genetlink-legacy.yaml \
+		--spec /src/Documentation/netlink/wireguard-options.yaml "$@"
+}
+# A command fails and says why. usage: says TEXT COMMAND...
+says() {
+	local text=$1 output
+	shift
+	! output=$("$@" 2>&1) && grep -qF -- "$text" <<<"$output" || {
+		echo "$output"
+		return 1
+	}
+}
+
+wire=$((2 + 3 * 3 + 15 * 2))
+off="bind=none copy-dscp=off path-mtu=off link-local=off"
+on="copy-dscp=on path-mtu=on link-local=off"
+ip link add wg0 type wireguard
+ip link add dummy0 type dummy 2>/dev/null || ip link add dummy0 type veth peer name dummy1
+python3 options.py $((wire + 22)) || FAILED=$((FAILED + $?))
+TESTS=$wire
+
+check "the tool shows that all is off" is "$(options wg0)" "interface=wg0 $off"
+check "it sets, and shows what is set" is "$(options wg0 bind=lo copy-dscp=on path-mtu=on)" "interface=wg0 bind=lo $on"
+check "it says why something is refused" says "no such interface in the namespace of the sockets" options wg0 bind=wg7
+check "and what it does not know" says "is no option" options wg0 copy-dscp=maybe
+check "or what is no tunnel" says "not a WireGuard interface" options dummy0
+wg set wg0 private-key <(wg genkey) listen-port 1000 fwmark 7
+wg setconf wg0 <(echo "[Interface]")
+ip link set wg0 up
+ip link set wg0 down
+ip link set wg0 name wg1
+check "options outlast a new configuration, down, up and another name" is "$(options wg1)" "interface=wg1 bind=lo $on"
+ip link set wg1 name wg0
+ip netns add c
+ip link set wg0 netns c
+check "and a move to another namespace" is "$(ip netns exec c python3 /src/scripts/options wg0)" \
+	"interface=wg0 bind=lo $on"
+refuse "in which alone they are seen" options wg0
+check "they can be set there" is "$(ip netns exec c python3 /src/scripts/options wg0 bind=dummy0)" \
+	"interface=wg0 bind=dummy0 $on"
+check "a new interface has none" eval 'ip link add wg2 type wireguard && is "$(options wg2)" "interface=wg2 $off"'
+
+check "who may not administer sees nothing" \
+	says "Operation not permitted" setpriv --bounding-set -net_admin --inh-caps -net_admin python3 /src/scripts/options wg2
+# A user namespace with a network of its own: its root administers the tunnel, but not where it leads through.
+unshare --user --map-root-user --net sleep 1000 &
+wait_for 10 sh -c "[ \"\$(readlink /proc/$!/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ] && grep -q . /proc/$!/uid_map"
+ip link set wg2 netns $!
+inside() { nsenter -t $! -U -n --preserve-credentials python3 /src/scripts/options wg2 "$@"; }
+check "a container sees the options of its tunnel" is "$(inside)" "interface=wg2 $off"
+check "but sets none that concern what is outside" says "namespace of the sockets" inside copy-dscp=on
+check "nor where the tunnel leads" says "namespace of the sockets" inside bind=lo
+check "it has changed nothing" is "$(inside)" "interface=wg2 $off"
+kill $!
+
+ip link add wg3 type wireguard
+check "the kernel's tools set them" ynl --do set-options --json '{"ifname": "wg3", "bind-ifname": "lo", "copy-dscp": 1}'
+check "and show them" is "$(ynl --do get-options --json '{"ifname": "wg3"}' --output-json |
+	python3 -c 'import json, sys; d = json.load(sys.stdin); d.pop("ifindex"); print(d)')" \
+	"{'ifname': 'wg3', 'bind-ifindex': 1, 'bind-ifname': 'lo', 'copy-dscp': 1, 'path-mtu': 0, 'link-local': 0}"
+
+# An address on the link, which IPv6 routing protocols want.
+addresses() { ip -6 -o addr show dev wg3 scope link | awk '{ print $4 }' | grep '^fe80:.*/64$'; }
+options wg3 bind=none >/dev/null
+ip link set wg3 up
+check "an interface has no link-local address" is "$(addresses)" ""
+check "nor on request, until it goes up again" eval 'options wg3 link-local=on >/dev/null && is "$(addresses)" ""'
+ip link set wg3 down
+ip link set wg3 up
+first=$(addresses)
+check "then it has one" is "$(wc -w <<<"$first")" 1
+ip link set wg3 down
+ip link set wg3 up
+check "the same each time" is "$(addresses)" "$first"
+options wg3 link-local=off >/dev/null
+ip link set wg3 down
+ip link set wg3 up
+check "and none when it is off again" is "$(addresses)" ""
+finish
