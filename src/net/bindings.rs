@@ -24,4 +24,5 @@ type __kernel_size_t = usize;
 type __kernel_ssize_t = isize;
 type __kernel_ptrdiff_t = isize;
 
-include!("bindings_generated.rs");
+// Made by Kbuild, which says where: in a kernel tree not among the source.
+include!(env!("WIREGUARD_BINDINGS"));
