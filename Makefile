@@ -28,7 +28,7 @@ help: ## this list
 	@echo "  RUNS=3 RECORD=1            the median of so many; keep it in Documentation/ (bench)"
 	@echo "  ACCEL=kvm                  real time instead of counted instructions (bench)"
 	@echo "  TEST=name                  run one test only (test-guest, test-recipes, ...)"
-	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3)"
+	@echo "  KERNEL=7.2                 build for another kernel series (default 7.3), or for that of Debian sid"
 	@echo "  ARCH=arm64                 cross-build, and test in emulated guests (default amd64)"
 	@echo "  DESTDIR=dir KVER=version   where to install"
 	@echo "  WIREGUARD_RUST_CACHE=dir   where the sysroot is kept (default ~/.cache/wireguard-rust)"

@@ -10,9 +10,9 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${WIREGUARD_RUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wireguard-rust}
 # The kernel series that are supported, with the architecture if it is not amd64, the default one last; and the
-# one that the module is built for.
+# one that the module is built for. "sid" is what Debian's unstable distribution has at the time, with its compilers.
 # shellcheck disable=SC2034
-SUPPORTED=(7.2 7.3-arm64 7.3)
+SUPPORTED=(sid 7.2 7.3-arm64 7.3)
 SERIES=${KERNEL:-7.3}
 SYSROOT=$CACHE/sysroot-$SERIES
 # Kernels for debugging, by flavour; /kernels in the sysroot.
@@ -28,6 +28,10 @@ die() {
 	exit 1
 }
 
+# The compiler that built the kernel, as scripts/sysroot found out.
+GCC=gcc-14
+[ ! -s "$SYSROOT/build/gcc" ] || GCC=$(<"$SYSROOT/build/gcc")
+
 # The architecture that is built for, in Debian's words: what the programs that know it are called, what make is told
 # when it builds for the kernel, and where in the sysroot the guest's root directory is. A sysroot for another
 # architecture than the host's has compilers for it, and a second system inside for the guest.
@@ -35,11 +39,11 @@ die() {
 case ${ARCH:-amd64} in
 amd64 | x86_64 | x86)
 	ARCH=amd64 TRIPLE=x86_64-linux-gnu GUEST_ROOT=
-	KBUILD="CC=$TRIPLE-gcc-14 HOSTCC=gcc-14"
+	KBUILD="CC=$TRIPLE-$GCC HOSTCC=$GCC"
 	;;
 arm64 | aarch64)
 	ARCH=arm64 TRIPLE=aarch64-linux-gnu GUEST_ROOT=/guest
-	KBUILD="ARCH=arm64 CROSS_COMPILE=$TRIPLE- CC=$TRIPLE-gcc-14 HOSTCC=gcc-14"
+	KBUILD="ARCH=arm64 CROSS_COMPILE=$TRIPLE- CC=$TRIPLE-$GCC HOSTCC=$GCC"
 	SYSROOT+=-$ARCH KERNELS+=-$ARCH
 	;;
 *) die "the architecture '$ARCH' is not supported: amd64 and arm64 are" ;;
@@ -50,20 +54,26 @@ amd64_only() {
 	[ "$ARCH" = amd64 ] || die "$1: not for $ARCH"
 }
 
-# Where Debian comes from, and what makes a root directory of it.
+# Where Debian comes from, and what makes a root directory of it. KERNEL_SUITE has the kernels, whose names end in
+# KERNEL_MARK, and their tools.
 MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-SUITE=trixie
+# shellcheck disable=SC2034
+case $SERIES in
+sid)
+	SUITE=sid KERNEL_SUITE=sid KERNEL_MARK='deb[0-9]+'
+	SOURCES=("deb $MIRROR sid main")
+	;;
+*)
+	SUITE=trixie KERNEL_SUITE=trixie-backports KERNEL_MARK=deb13
+	SOURCES=("deb $MIRROR trixie main" "deb $MIRROR trixie-updates main" "deb $MIRROR trixie-backports main")
+	;;
+esac
 KEYRING=$CACHE/tools/usr/share/keyrings
 MMDEBSTRAP=$CACHE/tools/usr/bin/mmdebstrap
 
 # Makes a Debian system in a new directory. usage: bootstrap_debian DIR PACKAGE...
 bootstrap_debian() {
 	local dir=$1 include
-	local mirrors=(
-		"deb $MIRROR $SUITE main"
-		"deb $MIRROR $SUITE-updates main"
-		"deb $MIRROR $SUITE-backports main"
-	)
 	shift
 	include=$(IFS=, && echo "$*")
 	local options=(--variant=minbase "--keyring=$KEYRING" "--include=$include" --skip=cleanup/apt/lists)
@@ -71,20 +81,23 @@ bootstrap_debian() {
 	if [ "$(id -u)" -eq 0 ]; then
 		# It mounts things in the new root: in a namespace of its own they go with it.
 		unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
-			perl "$MMDEBSTRAP" --mode=root "${options[@]}" $SUITE "$dir" "${mirrors[@]}"
+			perl "$MMDEBSTRAP" --mode=root "${options[@]}" $SUITE "$dir" "${SOURCES[@]}"
 	else
 		# Its root is the user's first subordinate id, that of scripts/enter is the user, who owns the tree
 		# and the cache: an archive carries the files over. Device nodes cannot be made, and are not needed.
 		mkdir -p "$dir"
-		TMPDIR=$CACHE perl "$MMDEBSTRAP" --mode=unshare --format=tar "${options[@]}" $SUITE - "${mirrors[@]}" |
+		TMPDIR=$CACHE perl "$MMDEBSTRAP" --mode=unshare --format=tar "${options[@]}" $SUITE - "${SOURCES[@]}" |
 			unshare --user --map-auto --map-root-user \
 				tar -C "$dir" --numeric-owner --exclude='./dev/*' -xpf -
 	fi
 }
 
-# What prints the newest stock kernel of a series, run in a Debian system: bash -c "$NEWEST_KERNEL" newest SERIES FLAVOUR
+# What prints the newest stock kernel of a series, run in a Debian system:
+# bash -c "$NEWEST_KERNEL" newest SERIES FLAVOUR MARK
 # shellcheck disable=SC2016,SC2034
-NEWEST_KERNEL='apt-get update -qq >/dev/null && apt-cache search --names-only "^linux-headers-${1//./\\.}\\..*deb13-$2\$" |
+NEWEST_KERNEL='series=${1//./\\.}
+	[ "$series" != sid ] || series="[0-9]+\.[0-9]+"
+	apt-get update -qq >/dev/null && apt-cache search --names-only "^linux-headers-$series\..*$3-$2\$" |
 	cut -d " " -f 1 | sed "s/^linux-headers-//" | sort -V | tail -n 1'
 
 # Removes a directory. Files of other users inside our namespace cannot be removed from outside it.
