@@ -119,7 +119,10 @@ impl<'a> Request<'a> {
             }
             Message::append(raw, write)?;
             bindings::genlmsg_end(raw, header);
-            kernel::error::to_result(bindings::genlmsg_reply(skb.into_raw(), self.info.cast_mut()))
+            kernel::error::to_result(bindings::genlmsg_reply(
+                skb.into_raw(),
+                self.info.cast_mut(),
+            ))
         }
     }
 
