@@ -53,13 +53,27 @@ pub mod sync {
 mod net {
     /// What [`crate::allowed_ips`] uses of the real ones, with counted references only.
     pub(crate) mod rcu {
+        use std::cell::Cell;
         use std::ops::Deref;
         use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
         /// Readers hold it shared; who has had it alone has waited for all that were there.
         static READERS: RwLock<()> = RwLock::new(());
 
-        pub(crate) struct Guard(#[allow(dead_code)] RwLockReadGuard<'static, ()>);
+        thread_local! {
+            /// How many guards this thread has: a reader inside of another one does not wait, as a second share would
+            /// for who waits to have it alone.
+            static DEPTH: Cell<usize> = const { Cell::new(0) };
+        }
+
+        /// The outermost of a thread holds the share.
+        pub(crate) struct Guard(#[allow(dead_code)] Option<RwLockReadGuard<'static, ()>>);
+
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                DEPTH.set(DEPTH.get() - 1);
+            }
+        }
 
         pub(crate) struct Dying;
 
@@ -73,7 +87,9 @@ mod net {
         }
 
         pub(crate) fn read_lock() -> Guard {
-            Guard(READERS.read().unwrap())
+            let outermost = DEPTH.get() == 0;
+            DEPTH.set(DEPTH.get() + 1);
+            Guard(outermost.then(|| READERS.read().unwrap()))
         }
 
         pub(crate) fn synchronize() {
