@@ -37,6 +37,16 @@ refuse() {
 	check "$what" not "$@"
 }
 
+# A command fails and says why. usage: says TEXT COMMAND...
+says() {
+	local text=$1 output
+	shift
+	! output=$("$@" 2>&1) && grep -qF -- "$text" <<<"$output" || {
+		echo "$output"
+		return 1
+	}
+}
+
 not() {
 	! "$@"
 }

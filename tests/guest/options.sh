@@ -11,15 +11,6 @@ ynl() {
 	python3 /build/source/tools/net/ynl/pyynl/cli.py --schema /build/source/Documentation/netlink/genetlink-legacy.yaml \
 		--spec /src/Documentation/netlink/wireguard-options.yaml "$@"
 }
-# A command fails and says why. usage: says TEXT COMMAND...
-says() {
-	local text=$1 output
-	shift
-	! output=$("$@" 2>&1) && grep -qF -- "$text" <<<"$output" || {
-		echo "$output"
-		return 1
-	}
-}
 
 wire=$((2 + 3 * 3 + 15 * 2))
 off="bind=none copy-dscp=off path-mtu=off link-local=off"

@@ -9,15 +9,6 @@ export PYTHONDONTWRITEBYTECODE=1
 plan 21
 replace() { a python3 /src/scripts/options wg0 replace-allowed-ips "$@"; }
 allowed() { a wg show wg0 allowed-ips | awk -v key="$1" '$1 == key { for (i = 2; i <= NF; i++) print $i }' | sort | tr '\n' ' '; }
-# A command fails and says why. usage: says TEXT COMMAND...
-says() {
-	local text=$1 output
-	shift
-	! output=$("$@" 2>&1) && grep -qF -- "$text" <<<"$output" || {
-		echo "$output"
-		return 1
-	}
-}
 
 topology
 session
