@@ -14,10 +14,10 @@ b ethtool -K wg0 gro off
 b tcpdump -i wg0 -nvv -c 2000 'tcp and (src host 192.168.241.1 or src host fd41::1)' >/tmp/capture 2>/dev/null &
 wait_for 10 sh -c 'ip -n b link show wg0 | grep -q PROMISC || pgrep tcpdump'
 sleep 1
-before=$(b nstat -asz UdpInDatagrams | awk '$1 == "UdpInDatagrams" { print $2 }')
+before=$(counter b UdpInDatagrams)
 check "TCP over IPv4" tcp a 192.168.241.2 1500K
 check "TCP over IPv6" tcp a fd41::2 1500K
-after=$(b nstat -asz UdpInDatagrams | awk '$1 == "UdpInDatagrams" { print $2 }')
+after=$(counter b UdpInDatagrams)
 sleep 1
 pkill tcpdump
 wait_for 10 not pgrep tcpdump

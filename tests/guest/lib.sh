@@ -133,6 +133,29 @@ outside() {
 	fi
 }
 
+# Puts a router, the namespace r, in place of the link of a topology: a (10.0.1.1, fd01::1) is at its r0, b (10.0.2.2,
+# fd02::2) at its r1, and it is 10.0.1.9 and so on itself. To be deleted by the test.
+router() {
+	local n i
+	ip netns add r
+	ip -n a link del veth0
+	ip link add veth0 netns a type veth peer name r0 netns r
+	ip link add veth0 netns b type veth peer name r1 netns r
+	ip netns exec r sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	i=1
+	for n in a b; do
+		ip -n r addr add 10.0.$i.9/24 dev r$((i - 1))
+		ip -n r addr add fd0$i::9/64 dev r$((i - 1)) nodad
+		ip -n r link set r$((i - 1)) up
+		ip -n $n addr add 10.0.$i.$i/24 dev veth0
+		ip -n $n addr add fd0$i::$i/64 dev veth0 nodad
+		ip -n $n link set veth0 up
+		ip -n $n route add default via 10.0.$i.9
+		ip -n $n route add default via fd0$i::9
+		i=2
+	done
+}
+
 # Takes the namespaces away.
 teardown() {
 	ip netns del a 2>/dev/null
@@ -215,6 +238,11 @@ features() {
 # One of the counters that ethtool -S shows. usage: device_counter NAMESPACE NAME
 device_counter() {
 	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
+}
+
+# A counter of the network stack (nstat). usage: counter NAMESPACE NAME
+counter() {
+	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
 }
 
 # How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE

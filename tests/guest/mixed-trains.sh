@@ -87,14 +87,11 @@ done
 a ping -q -c 2 -i 0.1 -W 3 192.168.241.2 >/dev/null
 sleep 119
 old=$(handshake b)
-retransmits() {
-	a nstat -asz TcpRetransSegs | awk '$1 == "TcpRetransSegs" { print $2 }'
-}
 renewed() {
 	local before
-	before=$(retransmits)
+	before=$(counter a TcpRetransSegs)
 	tcp a 192.168.241.2 40M -b 100M || return
-	is $(($(retransmits) - before)) 0
+	is $(($(counter a TcpRetransSegs) - before)) 0
 }
 check "TCP goes on" renewed
 check "the session was renewed meanwhile" test "$(handshake b)" -gt "$old"

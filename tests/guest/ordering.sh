@@ -11,11 +11,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 12
 
-# A counter of TCP in a namespace. usage: counter NAMESPACE NAME
-counter() {
-	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
-}
-
 # usage: online CPUS    the others are taken away
 online() {
 	local cpu

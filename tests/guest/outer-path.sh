@@ -9,11 +9,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 37
 
-# A counter of a namespace. usage: counter NAMESPACE NAME
-counter() {
-	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
-}
-
 # Bulk TCP one way and back, without a segment that is sent again. usage: bulk ADDRESS-OF-B ADDRESS-OF-A
 bulk() {
 	local before after
@@ -120,23 +115,7 @@ done
 # A smaller MTU further on, behind a router. It cuts IPv4; for IPv6 it tells the sender.
 for outside in 4 6; do
 	topology $outside
-	ip netns add r
-	ip -n a link del veth0
-	ip link add veth0 netns a type veth peer name r0 netns r
-	ip link add veth0 netns b type veth peer name r1 netns r
-	ip netns exec r sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	i=1
-	for n in a b; do
-		ip -n r addr add 10.0.$i.9/24 dev r$((i - 1))
-		ip -n r addr add fd0$i::9/64 dev r$((i - 1)) nodad
-		ip -n r link set r$((i - 1)) up
-		ip -n $n addr add 10.0.$i.$i/24 dev veth0
-		ip -n $n addr add fd0$i::$i/64 dev veth0 nodad
-		ip -n $n link set veth0 up
-		ip -n $n route add default via 10.0.$i.9
-		ip -n $n route add default via fd0$i::9
-		i=2
-	done
+	router
 	ip -n r link set r1 mtu 1300
 	ip -n b link set veth0 mtu 1300
 	[ $outside = 4 ] && to=10.0.2.2 cutter=r fragments=IpFragCreates || { to='[fd02::2]'; cutter=a; fragments=Ip6FragCreates; }

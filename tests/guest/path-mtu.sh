@@ -9,10 +9,6 @@ cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
 plan 38
 
-# A counter of a namespace. usage: counter NAMESPACE NAME
-counter() {
-	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
-}
 fragments() { echo $(($(counter a IpFragCreates) + $(counter a Ip6FragCreates) + $(counter r IpFragCreates))); }
 # A ping that may not be cut, of so many octets with its headers, is answered with this MTU. The first ones may be lost
 # while a router is heard for the first time. usage: told MTU NAMESPACE OCTETS ADDRESS
@@ -42,24 +38,8 @@ whole() {
 
 for outside in 4 6; do
 	topology $outside
-	ip netns add r
+	router
 	ip netns add h
-	ip -n a link del veth0
-	ip link add veth0 netns a type veth peer name r0 netns r
-	ip link add veth0 netns b type veth peer name r1 netns r
-	ip netns exec r sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	i=1
-	for n in a b; do
-		ip -n r addr add 10.0.$i.9/24 dev r$((i - 1))
-		ip -n r addr add fd0$i::9/64 dev r$((i - 1)) nodad
-		ip -n r link set r$((i - 1)) up
-		ip -n $n addr add 10.0.$i.$i/24 dev veth0
-		ip -n $n addr add fd0$i::$i/64 dev veth0 nodad
-		ip -n $n link set veth0 up
-		ip -n $n route add default via 10.0.$i.9
-		ip -n $n route add default via fd0$i::9
-		i=2
-	done
 	ip -n r link set r1 mtu 1380
 	ip -n b link set veth0 mtu 1380
 	# A host behind a.
