@@ -28,26 +28,26 @@ die() {
 	exit 1
 }
 
-# The compiler that built the kernel, as scripts/sysroot found out.
-GCC=gcc-14
-[ ! -s "$SYSROOT/build/gcc" ] || GCC=$(<"$SYSROOT/build/gcc")
-
 # The architecture that is built for, in Debian's words: what the programs that know it are called, what make is told
 # when it builds for the kernel, and where in the sysroot the guest's root directory is. A sysroot for another
 # architecture than the host's has compilers for it, and a second system inside for the guest.
 # shellcheck disable=SC2034
 case ${ARCH:-amd64} in
 amd64 | x86_64 | x86)
-	ARCH=amd64 TRIPLE=x86_64-linux-gnu GUEST_ROOT=
-	KBUILD="CC=$TRIPLE-$GCC HOSTCC=$GCC"
+	ARCH=amd64 TRIPLE=x86_64-linux-gnu GUEST_ROOT= KBUILD=
 	;;
 arm64 | aarch64)
 	ARCH=arm64 TRIPLE=aarch64-linux-gnu GUEST_ROOT=/guest
-	KBUILD="ARCH=arm64 CROSS_COMPILE=$TRIPLE- CC=$TRIPLE-$GCC HOSTCC=$GCC"
+	KBUILD="ARCH=arm64 CROSS_COMPILE=$TRIPLE-"
 	SYSROOT+=-$ARCH KERNELS+=-$ARCH
 	;;
 *) die "the architecture '$ARCH' is not supported: amd64 and arm64 are" ;;
 esac
+
+# The compiler that built the kernel, as scripts/sysroot found out.
+GCC=gcc-14
+[ ! -s "$SYSROOT/build/gcc" ] || GCC=$(<"$SYSROOT/build/gcc")
+KBUILD+=" CC=$TRIPLE-$GCC HOSTCC=$GCC"
 
 # For what has not been made to work elsewhere. usage: amd64_only WHAT
 amd64_only() {
