@@ -6,15 +6,30 @@
 
 use kernel::prelude::*;
 
-use super::outer_ds;
+use super::{
+    outer_ds,
+    Outgoing,
+    HEADROOM, //
+};
+use crate::counters::{
+    Count,
+    Dropped, //
+};
 use crate::keypair::Keypair;
+use crate::net::bh;
+#[cfg(kernel_7_2)]
+use crate::net::errno::*;
 use crate::net::gso::Segments;
 use crate::net::skb::{
     LinearSkb,
     Skb,
+    SkbList,
     TUNNEL_HEADROOM, //
 };
-use crate::net::train;
+use crate::net::train::{
+    self,
+    Train, //
+};
 use crate::options::Chosen;
 use crate::protocol::messages::{
     padded_len,
@@ -28,9 +43,9 @@ use crate::protocol::session::LEAD;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
     /// The path's MTU: padding may not make a message longer than that.
-    pub(super) mtu: u32,
+    mtu: u32,
     /// The DS field of the outer IP packet.
-    pub(super) ds: u8,
+    ds: u8,
 }
 
 impl Plan {
@@ -43,7 +58,7 @@ impl Plan {
         }
     }
 
-    pub(super) fn of(skb: &Skb) -> Self {
+    fn of(skb: &Skb) -> Self {
         let tag = skb.tag();
         Self {
             mtu: tag as u32,
@@ -52,7 +67,7 @@ impl Plan {
     }
 
     /// Octets of the message that a packet of `len` octets becomes.
-    pub(super) fn message_len(&self, len: usize) -> usize {
+    fn message_len(&self, len: usize) -> usize {
         padded_len(len, self.mtu as usize).saturating_add(DATA_OVERHEAD)
     }
 }
@@ -64,25 +79,25 @@ impl From<Plan> for u64 {
 }
 
 /// The place of the header in a message with a lead.
-pub(super) fn header_of(message: &mut [u8]) -> Option<&mut [u8; DATA_HEADER_LEN]> {
+fn header_of(message: &mut [u8]) -> Option<&mut [u8; DATA_HEADER_LEN]> {
     message.get_mut(train::LEAD..)?.first_chunk_mut()
 }
 
 /// Seals one packet after the other, with ascending counters.
-pub(super) struct Sealer<'a> {
-    pub(super) keypair: &'a Keypair,
-    pub(super) counter: u64,
-    pub(super) plan: Plan,
+struct Sealer<'a> {
+    keypair: &'a Keypair,
+    counter: u64,
+    plan: Plan,
 }
 
 impl Sealer<'_> {
     /// Octets of the next message.
-    pub(super) fn next_len(&self, segments: &Segments) -> Option<usize> {
+    fn next_len(&self, segments: &Segments) -> Option<usize> {
         Some(self.plan.message_len(segments.next_len()?))
     }
 
     /// Seals the next packet into `to`, which has the length of the message and a lead.
-    pub(super) fn seal_next(&mut self, segments: &mut Segments, to: &mut [u8]) -> Result {
+    fn seal_next(&mut self, segments: &mut Segments, to: &mut [u8]) -> Result {
         let len = segments.next_len().ok_or(EINVAL)?;
         let session = &self.keypair.session;
         *header_of(to).ok_or(EINVAL)? = session.header(self.counter);
@@ -100,11 +115,234 @@ impl Sealer<'_> {
     }
 
     /// Seals the next packet into a message of its own.
-    pub(super) fn seal_alone(&mut self, segments: &mut Segments) -> Result<Skb> {
+    fn seal_alone(&mut self, segments: &mut Segments) -> Result<Skb> {
         let len = self.next_len(segments).ok_or(EINVAL)?;
         let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, len)?;
         skb.extend(len)?;
         self.seal_next(segments, skb.data_behind_mut(train::LEAD).ok_or(EINVAL)?)?;
         Ok(skb.into_message(segments.packet()))
+    }
+}
+
+impl Outgoing {
+    /// Cuts, counts and seals. What cannot be sealed is counted.
+    pub(super) fn seal(&self, mut packets: SkbList) -> SkbList {
+        let mut sealed = SkbList::new();
+        if packets.len() > 1 {
+            packets = self.seal_together(packets, &mut sealed);
+        }
+        for skb in packets {
+            let count = skb.messages();
+            let plan = Plan::of(&skb);
+            let result = match Segments::of(skb) {
+                Ok(segments) => self.seal_trains(segments, plan),
+                Err(skb) => self.seal_packets(skb, plan),
+            };
+            match result {
+                Ok(messages) => sealed.append(messages),
+                Err(e) => self.peer.device.count_tx_dropped(unsealed(e), count),
+            }
+        }
+        sealed
+    }
+
+    /// Seals single packets into trains, as far as there are runs of the same length; returns the others.
+    fn seal_together(&self, mut packets: SkbList, sealed: &mut SkbList) -> SkbList {
+        let buffers = &self.peer.device.workers.buffers;
+        let bh = bh::disable();
+        while let Some((len, plan)) = packets.front().map(|skb| (skb.len(), Plan::of(&skb))) {
+            let len = plan.message_len(len);
+            let run = packets
+                .iter()
+                .take(train::capacity(len))
+                .take_while(|skb| plan.message_len(skb.len()) == len && Plan::of(skb) == plan)
+                .count();
+            // The last of a train may be shorter.
+            if run < 2 {
+                break;
+            }
+            let Ok(counter) = self.reserve(run) else {
+                break;
+            };
+            let Ok(mut train) = Train::new(buffers, TUNNEL_HEADROOM, len, run) else {
+                break;
+            };
+            let mut counter = counter;
+            let mut model = None;
+            let mut room = true;
+            for _ in 0..run {
+                // Without memory for more the train is shorter.
+                room = train.make_room(len, &bh).is_ok();
+                let skb = if room { packets.pop_front() } else { None };
+                let Some(skb) = skb else {
+                    break;
+                };
+                let added = train.add(len, |to| self.seal_into(skb, counter, to));
+                counter = counter.wrapping_add(1);
+                match added {
+                    Ok(skb) if model.is_none() => model = Some(skb),
+                    Ok(skb) => skb.consume(),
+                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), 1),
+                }
+            }
+            if let Some(model) = model {
+                let messages = train.count();
+                match train.finish(&model) {
+                    Ok(mut skb) => {
+                        skb.set_tag(u64::from(plan.ds));
+                        sealed.push_back(skb);
+                    }
+                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), messages),
+                }
+                model.consume();
+            }
+            if !room {
+                break;
+            }
+        }
+        packets
+    }
+
+    /// Seals a single packet into `to`, which has the length of the message and a lead. Gives the packet back.
+    fn seal_into(&self, skb: Skb, counter: u64, to: &mut [u8]) -> Result<Skb> {
+        let session = &self.keypair.session;
+        let end = to.len().checked_sub(TAG_LEN).ok_or(EINVAL)?;
+        let body = to.get_mut(LEAD..end).ok_or(EINVAL)?;
+        let padding = body.len().checked_sub(skb.len()).ok_or(EINVAL)?;
+        let (sealed, skb) = match skb.try_linear(LEAD, padding) {
+            Ok(mut packet) => {
+                packet.finish_checksum()?;
+                if padding != 0 {
+                    packet.put_zeros(padding)?;
+                }
+                let plain = packet.data_behind(LEAD).ok_or(EINVAL)?;
+                let sealed = session.seal_behind(counter, to, plain);
+                (sealed, packet.into())
+            }
+            Err(skb) => {
+                let (packet, padding) = body.split_at_mut_checked(skb.len()).ok_or(EINVAL)?;
+                skb.copy_with_checksum(packet);
+                padding.fill(0);
+                (session.seal_behind_in_place(counter, to), skb)
+            }
+        };
+        *header_of(to).ok_or(EINVAL)? = session.header(counter);
+        sealed.then_some(skb).ok_or(EINVAL)
+    }
+
+    /// Seals the packets that `skb` stands for into messages of their own.
+    fn seal_packets(&self, skb: Skb, plan: Plan) -> Result<SkbList> {
+        let mut messages = SkbList::new();
+        if skb.stride() != 0 {
+            self.peer.device.count(Count::TxSoftwareSegmented, 1);
+        }
+        let packets = skb.segment()?;
+        let mut counter = self.reserve(packets.len())?;
+        for packet in packets {
+            messages.push_back(self.seal_one(packet, plan, counter)?);
+            counter = counter.wrapping_add(1);
+        }
+        Ok(messages)
+    }
+
+    fn reserve(&self, count: usize) -> Result<u64> {
+        self.keypair.reserve(count as u64).ok_or(EKEYEXPIRED)
+    }
+
+    /// Seals the packets that a GSO packet stands for into trains of messages.
+    fn seal_trains(&self, mut segments: Segments, plan: Plan) -> Result<SkbList> {
+        let message_len = plan.message_len(segments.next_len().ok_or(EINVAL)?);
+        let total = segments.count();
+        let capacity = train::capacity(message_len);
+        if capacity < 2 || total < 2 {
+            return self.seal_packets(segments.into_packet(), plan);
+        }
+        let counter = self.reserve(total)?;
+        let mut sealer = Sealer {
+            keypair: &self.keypair,
+            counter,
+            plan,
+        };
+        // Rather two trains of the same length than a long one and a short one.
+        let trains = train::pieces(total, capacity);
+        let planned = train::pieces(total, trains);
+        let mut messages = SkbList::new();
+        while segments.next_len().is_some() {
+            let built = self.seal_train(&mut segments, &mut sealer, message_len, planned);
+            // Without memory for a train there may be some for one message.
+            let built = built.or_else(|_| {
+                self.peer.device.count(Count::TxTrainNoMemory, 1);
+                sealer.seal_alone(&mut segments)
+            });
+            match built {
+                Ok(mut skb) => {
+                    skb.set_tag(u64::from(plan.ds));
+                    messages.push_back(skb);
+                }
+                Err(e) => {
+                    let left = segments.count();
+                    self.peer.device.count_tx_dropped(unsealed(e), left);
+                    break;
+                }
+            }
+        }
+        segments.into_packet().consume();
+        Ok(messages)
+    }
+
+    /// One train of up to `planned` messages; shorter if memory is.
+    fn seal_train(
+        &self,
+        segments: &mut Segments,
+        sealer: &mut Sealer<'_>,
+        message_len: usize,
+        planned: usize,
+    ) -> Result<Skb> {
+        let bh = bh::disable();
+        let buffers = &self.peer.device.workers.buffers;
+        let mut train = Train::new(buffers, TUNNEL_HEADROOM, message_len, planned)?;
+        for _ in 0..planned {
+            let Some(len) = sealer.next_len(segments) else {
+                break;
+            };
+            let added = train
+                .make_room(len, &bh)
+                .and_then(|()| train.add(len, |to| sealer.seal_next(segments, to)));
+            if added.is_err() {
+                break;
+            }
+        }
+        let messages = train.count();
+        train.finish(segments.packet()).inspect_err(|e| {
+            self.peer.device.count_tx_dropped(unsealed(*e), messages);
+        })
+    }
+
+    /// Turns one packet into one message.
+    fn seal_one(&self, mut packet: Skb, plan: Plan, counter: u64) -> Result<Skb> {
+        packet.finish_checksum()?;
+        let len = packet.len();
+        let padding = padded_len(len, plan.mtu as usize).saturating_sub(len);
+        let tail = padding.saturating_add(TAG_LEN);
+        let mut packet = packet.into_linear(HEADROOM, tail)?;
+        packet.put_zeros(tail)?;
+        packet.push(&self.keypair.session.header(counter))?;
+        let message = packet.data_behind_mut(train::LEAD).ok_or(EINVAL)?;
+        if !self.keypair.session.seal_behind_in_place(counter, message) {
+            return Err(EINVAL);
+        }
+        packet.prepare_outer();
+        let mut message = Skb::from(packet);
+        message.set_tag(u64::from(plan.ds));
+        Ok(message)
+    }
+}
+
+/// Why a packet is dropped that could not be sealed.
+fn unsealed(e: Error) -> Dropped {
+    match e {
+        e if e == EKEYEXPIRED => Dropped::TxSpent,
+        e if e == ENOMEM => Dropped::TxNoMemory,
+        _ => Dropped::TxSegment,
     }
 }
