@@ -12,6 +12,13 @@ pub(crate) fn boottime_coarse_ns() -> u64 {
     unsafe { bindings::ktime_get_coarse_boottime_ns() }
 }
 
+/// Nanoseconds since boot, suspend not included; exact. Any context.
+pub(crate) fn monotonic_ns() -> u64 {
+    // SAFETY: No requirements.
+    // CAST: The kernel keeps this clock positive.
+    unsafe { bindings::ktime_get() as u64 }
+}
+
 /// A count of timer ticks, which wraps. Any context.
 pub(crate) fn ticks() -> usize {
     // SAFETY: The variable is there for the whole life of the kernel; it is read at once.

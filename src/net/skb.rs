@@ -312,6 +312,24 @@ impl Skb {
         unsafe { bindings::skb_get_hash(self.as_ptr()) }
     }
 
+    /// When the packet is to leave, if it says so and that is later than `now`, nanoseconds of the monotonic clock: the
+    /// clock that it means, and nanoseconds of that. What means another clock is taken at its word.
+    pub(crate) fn leaves_later(&self, now: u64) -> Option<(u8, u64)> {
+        const MONOTONIC: u8 = bindings::skb_tstamp_type_SKB_CLOCK_MONOTONIC as u8;
+        // SAFETY: By the type invariant; the union is the same number by either name.
+        unsafe {
+            let time = (*self.as_ptr()).__bindgen_anon_2.skb_mstamp_ns;
+            if time == 0 {
+                return None;
+            }
+            match bindings::skb_tstamp_type(self.as_ptr()) {
+                0 => None,
+                MONOTONIC if time <= now => None,
+                clock => Some((clock, time)),
+            }
+        }
+    }
+
     /// Gives the packet the flow and the priority of another one, and the time when it is to leave if there is one: one
     /// without the name of its clock is that of an arrival.
     pub(super) fn copy_flow(&mut self, model: &Self) {

@@ -17,6 +17,7 @@ use crate::counters::{
 };
 use crate::keypair::Keypair;
 use crate::net::bh;
+use crate::net::clock;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::gso::Segments;
@@ -150,12 +151,16 @@ impl Outgoing {
     fn seal_together(&self, mut packets: SkbList, sealed: &mut SkbList) -> SkbList {
         let buffers = &self.peer.device.workers.buffers;
         let bh = bh::disable();
-        while let Some((len, plan)) = packets.front().map(|skb| (skb.len(), Plan::of(&skb))) {
+        let now = clock::monotonic_ns();
+        // A train leaves as one: what is to leave at another time does not belong to it.
+        let rest_of = |skb: &Skb| (Plan::of(skb), skb.leaves_later(now));
+        while let Some((len, rest)) = packets.front().map(|skb| (skb.len(), rest_of(&skb))) {
+            let (plan, _) = rest;
             let len = plan.message_len(len);
             let run = packets
                 .iter()
                 .take(train::capacity(len))
-                .take_while(|skb| plan.message_len(skb.len()) == len && Plan::of(skb) == plan)
+                .take_while(|skb| plan.message_len(skb.len()) == len && rest_of(skb) == rest)
                 .count();
             // The last of a train may be shorter.
             if run < 2 {

@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# guest: --icount
+#
 # A packet may say when it is to leave, by a clock that is not that of the wall: TCP does for pacing, and whoever sets
 # SO_TXTIME. The message that it becomes is to leave at that time, alone or in a train, and the queues outside have to be
 # told by which clock.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 8
+plan 10
 
 # Sends packets of 1000 octets with a time to leave in one second, as one GSO packet if there are several, and says how
 # many milliseconds later the last one came. usage: later NUMBER
@@ -43,6 +45,40 @@ at_once() {
 	[ "$ms" -lt 990 ]
 }
 
+# Sends 2000 packets without a time, then 80 of which every second one is to leave in a second: none of these may come
+# before it, and none may be missing.
+flood() {
+	ip netns exec b timeout 20 python3 -c "
+import socket, time
+SO_RCVBUFFORCE = 33
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+s.bind(('', 7))
+late = early = 0
+while late + early < 40:
+    data = s.recv(2048)
+    now, due = time.monotonic_ns(), int.from_bytes(data[:8])
+    if due and now >= due: late += 1
+    elif due: early += 1
+print(early, 'early,', late, 'late')
+exit(early != 0)" &
+	wait_for 20 sh -c "ip netns exec b ss -lun | grep -q :7"
+	a python3 -c "
+import socket, struct, time
+SO_TXTIME = 61
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack('iI', time.CLOCK_MONOTONIC, 0))
+s.connect(('192.168.241.2', 7))
+for n in range(2000): s.send(bytes(1000))
+for n in range(80):
+    if n % 2:
+        s.send(bytes(1000))
+        continue
+    due = time.monotonic_ns() + 10**9
+    s.sendmsg([due.to_bytes(8) + bytes(992)], [(socket.SOL_SOCKET, SO_TXTIME, struct.pack('Q', due))])"
+	wait $!
+}
+
 topology
 session
 # Nobody waits where no queue does it.
@@ -53,6 +89,11 @@ check "a packet leaves when it is to" in_time 1
 check "a train as well" in_time 20
 check "it is one" test "$(ip netns exec a tc -s qdisc show dev veth0 | awk '/ Sent / { print $4 }')" -lt 100
 check "TCP, which sets such times" tcp a 192.168.241.2 2M
+
+# A flood that nobody answers is collected into trains. Every second packet is to leave in a second, and has to.
+trains=$(device_counter a tx_train_messages)
+check "packets of a flood leave when each is to" flood
+check "though most of them left in trains" test "$(device_counter a tx_train_messages)" -ge $((trains + 1000))
 
 # Who loses which clock it is lets the queue take the time for one of the wall clock, shortly after 1970.
 check "the queue knows by which clock" not grep "fq: likely mono" <(dmesg)
