@@ -90,9 +90,16 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
         debug::clock_went_back(&peer.device, peer);
         events::clock_went_back(peer);
     }
-    Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent]);
+    // Before it is sent, or the response may be here first, and nobody takes back the repetition.
+    Peer::events(
+        peer,
+        &[
+            Event::Traversal,
+            Event::AuthenticatedSent,
+            Event::InitiationSent,
+        ],
+    );
     send_buffer(peer, &message, Kind::Initiation);
-    Peer::events(peer, &[Event::InitiationSent]);
 }
 
 /// An index for a new handshake; the one of an unfinished handshake is given back.

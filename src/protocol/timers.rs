@@ -40,7 +40,7 @@ pub enum Event {
     AuthenticatedReceived,
     /// A message of any kind that is authenticated went either way.
     Traversal,
-    /// An initiation was sent.
+    /// An initiation is about to be sent.
     InitiationSent,
     /// A response was sent.
     ResponseSent,
