@@ -6,7 +6,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
-plan 46
+plan 47
 options() { a python3 /src/scripts/options wg0 "$@"; }
 bind() { options bind="$1" >/dev/null; }
 # Messages that have come to b by a device, and those that a has taken from others. usage: came DEVICE
@@ -25,17 +25,41 @@ by() {
 	echo "by $device ${before[0]} ${now[0]}, by $other ${before[1]} ${now[1]}"
 	[ "${now[0]}" -gt "${before[0]}" ] && [ "${now[1]}" = "${before[1]}" ]
 }
-# Nothing comes through, and nothing leaves by any way. usage: cut_off [ADDRESS]
-cut_off() {
-	local before code=0
-	# What is still on its way from b would tell a of another way.
-	b nft add chain inet watch out '{ type filter hook output priority 0; }'
-	b nft add rule inet watch out udp sport 2000 drop
+# A command while a side says nothing, and nothing that it has said is on its way any more: it would tell the other of
+# another way. usage: while_silent NAMESPACE COMMAND...
+while_silent() {
+	local side=$1 code=0
+	shift
+	ip netns exec "$side" nft 'add table inet silent; add chain inet silent out { type filter hook output priority 0; };
+		add rule inet silent out udp sport { 1000, 2000 } drop'
 	sleep "$SLOW"
-	before=$(ways)
-	not a ping -c 2 -i 0.3 -W 1 "${1:-192.168.241.2}" && is "$(ways)" "$before" || code=1
-	b nft delete chain inet watch out
+	"$@" || code=1
+	ip netns exec "$side" nft delete table inet silent
 	return $code
+}
+# Tells both sides where the other one is. usage: meet ENDPOINT-OF-B ENDPOINT-OF-A
+meet() {
+	while_silent b told "$@"
+}
+told() {
+	a wg set wg0 peer "$PUB_B" endpoint "$1"
+	b wg set wg0 peer "$PUB_A" endpoint "$2"
+}
+# Nothing comes through, and nothing leaves by any way.
+cut_off() {
+	while_silent b nothing_leaves
+}
+nothing_leaves() {
+	local before
+	before=$(ways)
+	not a ping -c 2 -i 0.3 -W 1 192.168.241.2 && is "$(ways)" "$before"
+}
+# What b sends to an address is not taken.
+not_taken() {
+	local before
+	b wg set wg0 peer "$PUB_A" endpoint "$1"
+	before=$(peer_field a 6)
+	not b ping -c 2 -i 0.3 -W 1 192.168.241.1 && is "$(peer_field a 6)" "$before"
 }
 # An initiation that did not get out is repeated after five seconds.
 pings() { a ping -q -c 3 -i 0.2 -W $((12 * SLOW)) 192.168.241.2; }
@@ -54,6 +78,9 @@ second_link() {
 		ip netns exec $n sysctl -qw net.ipv4.conf.veth1.rp_filter=0
 		i=$((i + 1))
 	done
+	# As with IPv4, b's address on the first link is found on this one.
+	ip -n b addr add fd00::2/128 dev veth1 nodad
+	ip -n a route add fd00::/64 dev veth1 metric 5000
 }
 second_link
 ip -n a addr add fe80::11/64 dev veth0 nodad
@@ -79,15 +106,14 @@ check "trains leave there as well" by veth1 tcp a 192.168.241.2 1M
 check "so do handshakes" by veth1 sh -c "
 	ip netns exec a wg set wg0 peer $PUB_B remove
 	ip netns exec a wg set wg0 peer $PUB_B allowed-ips 192.168.241.2/32,fd41::2/128 endpoint 10.0.0.2:2000
-	ip netns exec a ping -q -c 3 -i 0.2 -W 5 192.168.241.2"
-b wg set wg0 peer "$PUB_A" endpoint 10.0.0.1:1000
-refuse "what comes in by the first link is not taken" b ping -c 2 -i 0.3 -W 1 192.168.241.1
-a wg set wg0 peer "$PUB_B" endpoint '[fd01::2]:2000'
+	ip netns exec a ping -q -c 3 -i 0.2 -W $((12 * SLOW)) 192.168.241.2"
+check "what comes in by the first link is not taken" while_silent a not_taken 10.0.0.1:1000
+meet '[fd01::2]:2000' '[fd01::1]:1000'
 check "IPv6 takes the same way" by veth1 pings
 check "and no way that has no route there" eval 'bind veth0 && cut_off'
-a wg set wg0 peer "$PUB_B" endpoint '[fd00::2]:2000'
+meet '[fd00::2]:2000' '[fd00::1]:1000'
 check "another binding counts at once" by veth0 pings
-check "IPv4 as well" eval 'a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000 && by veth0 pings'
+check "IPv4 as well" eval 'meet 10.0.0.2:2000 10.0.0.1:1000 && by veth0 pings'
 check "it lasts over down and up" eval 'bind veth1 && ip -n a link set wg0 down && ip -n a link set wg0 up && by veth1 pings'
 check "and over another port" eval 'a wg set wg0 listen-port 1001 && by veth1 pings'
 a wg set wg0 listen-port 1000
@@ -106,18 +132,19 @@ switch() {
 	done
 }
 check "with messages on their way as well" switch
-a wg set wg0 peer "$PUB_B" endpoint '[fd00::2]:2000'
+meet '[fd00::2]:2000' '[fd00::1]:1000'
 check "IPv6 as well" switch
-a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
+check "which it was" grep -F '[fd00::' <<<"$(peer_field a 3)"
+meet 10.0.0.2:2000 10.0.0.1:1000
 check "it can be undone" eval 'bind none && by veth0 pings'
 
 # Link-local addresses are on a link themselves.
 bind veth1
-a wg set wg0 peer "$PUB_B" endpoint '[fe80::12%veth1]:2000'
+meet '[fe80::12%veth1]:2000' '[fe80::11%veth1]:1000'
 check "a link-local address on that link" by veth1 pings
-a wg set wg0 peer "$PUB_B" endpoint '[fe80::12%veth0]:2000'
+meet '[fe80::12%veth0]:2000' 10.0.0.1:1000
 check "one on another link is not reached" cut_off
-a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
+meet 10.0.0.2:2000 10.0.0.1:1000
 
 # One port, two tunnels, each with its own device.
 ip -n a link add wg1 type wireguard
@@ -147,7 +174,7 @@ ip netns add c
 ip -n a link set veth1 netns c
 check "a device that moves away is gone as well" cut_off
 # It may have heard from the peer's other address meanwhile.
-a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
+meet 10.0.0.2:2000 10.0.0.1:1000
 check "with no binding traffic flows again" eval 'bind none && by veth0 pings'
 ip netns del c
 second_link
@@ -158,21 +185,20 @@ ip -n a link set red up
 ip -n a link set veth1 master red
 ip -n a addr add fd01::1/64 dev veth1 nodad 2>/dev/null
 ip -n a addr add fe80::11/64 dev veth1 nodad 2>/dev/null
-a wg set wg0 peer "$PUB_B" endpoint 10.0.1.2:2000
-b wg set wg0 peer "$PUB_A" endpoint 10.0.1.1:1000
+meet 10.0.1.2:2000 10.0.1.1:1000
 check "what is in a VRF is not reached from outside" cut_off
 check "a tunnel is bound to the VRF" bind red
 check "and reaches its peer through it" by veth1 pings
 check "the address that the peer sees is there" is "$(peer_field b 3)" 10.0.1.1:1000
 check "TCP through the VRF" by veth1 tcp a 192.168.241.2 1M
 check "and back" tcp b 192.168.241.1 1M
-a wg set wg0 peer "$PUB_B" endpoint '[fd01::2]:2000'
+meet '[fd01::2]:2000' '[fd01::1]:1000'
 check "IPv6 through the VRF" by veth1 pings
-a wg set wg0 peer "$PUB_B" endpoint '[fe80::12%veth1]:2000'
+meet '[fe80::12%veth1]:2000' '[fe80::11%veth1]:1000'
 check "a link-local address in the VRF" by veth1 pings
-a wg set wg0 peer "$PUB_B" endpoint '[fe80::12%veth0]:2000'
+meet '[fe80::12%veth0]:2000' 10.0.0.1:1000
 check "one outside is not reached" cut_off
-a wg set wg0 peer "$PUB_B" endpoint 10.0.1.2:2000
+meet 10.0.1.2:2000 10.0.1.1:1000
 check "a device in the VRF serves as well" eval 'bind veth1 && by veth1 pings'
 bind red
 ip -n a link del red
@@ -180,6 +206,7 @@ check "when the VRF goes the tunnel is cut off" cut_off
 
 # A tunnel that has moved goes on using the devices where it was created.
 bind veth1
+meet 10.0.0.2:2000 10.0.0.1:1000
 check "traffic without the VRF" by veth1 pings
 ip netns add c
 ip -n a link set wg0 netns c
