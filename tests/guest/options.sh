@@ -77,4 +77,6 @@ options wg3 link-local=off >/dev/null
 ip link set wg3 down
 ip link set wg3 up
 check "and none when it is off again" is "$(addresses)" ""
+ip link del wg3
+ip netns del c
 finish
