@@ -33,5 +33,6 @@ date -s "@$((now + 60))" >/dev/null
 check "with a right clock there is a session again" wait_for 15 ip netns exec a ping -c 1 -W 1 192.168.241.2
 check "and nothing more is said" is "$(seen)" 1
 kill $monitor
+echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
 teardown
 finish

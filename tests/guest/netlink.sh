@@ -10,4 +10,5 @@ ip link add wg0 type wireguard
 ip link add dummy0 type dummy 2>/dev/null || ip link add dummy0 type veth peer name dummy1
 python3 netlink.py
 FAILED=$?
+ip link del dummy0
 finish

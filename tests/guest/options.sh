@@ -78,5 +78,6 @@ ip link set wg3 down
 ip link set wg3 up
 check "and none when it is off again" is "$(addresses)" ""
 ip link del wg3
+ip link del dummy0
 ip netns del c
 finish

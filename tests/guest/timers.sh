@@ -14,4 +14,5 @@ for scenario in renewal late expired keepalive persistent silence nobody zeroing
 	python3 timers.py $scenario || FAILED=1
 	teardown
 done
+echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
 finish
