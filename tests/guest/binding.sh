@@ -58,8 +58,11 @@ nothing_leaves() {
 not_taken() {
 	local before
 	b wg set wg0 peer "$PUB_A" endpoint "$1"
+	a nft 'add table inet seen; add chain inet seen in { type filter hook prerouting priority -300; };
+		add rule inet seen in iifname veth0 udp dport 1000 counter'
 	before=$(peer_field a 6)
-	not b ping -c 2 -i 0.3 -W 1 192.168.241.1 && is "$(peer_field a 6)" "$before"
+	not b ping -c 2 -i 0.3 -W 1 192.168.241.1
+	is "$(peer_field a 6)" "$before" && a nft list table inet seen | grep 'packets [1-9]'
 }
 # An initiation that did not get out is repeated after five seconds.
 pings() { a ping -q -c 3 -i 0.2 -W $((12 * SLOW)) 192.168.241.2; }

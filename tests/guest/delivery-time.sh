@@ -45,8 +45,8 @@ at_once() {
 	[ "$ms" -lt 990 ]
 }
 
-# Sends 2000 packets without a time, then 80 of which every second one is to leave in a second: none of these may come
-# before it, and none may be missing.
+# Sends 2000 packets without a time, then 80 of which every second one is to leave in a second. None of these may come
+# before it, none much later, none of the others with them, and none may be missing.
 flood() {
 	ip netns exec b timeout 20 python3 -c "
 import socket, time
@@ -54,14 +54,13 @@ SO_RCVBUFFORCE = 33
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
 s.bind(('', 7))
-late = early = 0
-while late + early < 40:
+seen = []
+while len(seen) < 80:
     data = s.recv(2048)
-    now, due = time.monotonic_ns(), int.from_bytes(data[:8])
-    if due and now >= due: late += 1
-    elif due: early += 1
-print(early, 'early,', late, 'late')
-exit(early != 0)" &
+    if data[0]: seen.append((data[0], time.monotonic_ns() - int.from_bytes(data[1:9])))
+timed = [waited for kind, waited in seen if kind == 1]
+print('with a time, ms:', [t // 10**6 for t in timed], 'others:', [w // 10**6 for k, w in seen if k == 2])
+exit(len(timed) != 40 or min(timed) < 10**9 or max(timed) > 2 * 10**9 or any(k == 1 for k, _ in seen[:40]))" &
 	wait_for 20 sh -c "ip netns exec b ss -lun | grep -q :7"
 	a python3 -c "
 import socket, struct, time
@@ -71,11 +70,9 @@ s.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack('iI', time.CLOCK_MONOTONI
 s.connect(('192.168.241.2', 7))
 for n in range(2000): s.send(bytes(1000))
 for n in range(80):
-    if n % 2:
-        s.send(bytes(1000))
-        continue
-    due = time.monotonic_ns() + 10**9
-    s.sendmsg([due.to_bytes(8) + bytes(992)], [(socket.SOL_SOCKET, SO_TXTIME, struct.pack('Q', due))])"
+    now = time.monotonic_ns()
+    text = [bytes([1 + n % 2]), now.to_bytes(8), bytes(991)]
+    s.sendmsg(text, [] if n % 2 else [(socket.SOL_SOCKET, SO_TXTIME, struct.pack('Q', now + 10**9))])"
 	wait $!
 }
 
