@@ -88,7 +88,7 @@ bench: modules ## this driver and the in-tree one, measured side by side in one 
 test-deb: deb ## the packages in Debian systems with systemd: install, reboot, kernel update, remove (slow)
 	@scripts/run-tests deb
 
-test-in-tree: sysroot ## the driver laid into a kernel tree and built there, as a module and built-in (slow)
+test-in-tree: modules ## the driver laid into a kernel tree and built there, as a module and built-in (slow)
 	@scripts/test-in-tree
 
 test-kernels: ## build and test in a guest for each supported kernel series and for arm64; prints a table
