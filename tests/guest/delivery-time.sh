@@ -90,11 +90,7 @@ check "TCP, which sets such times" tcp a 192.168.241.2 2M
 # A flood that nobody answers is collected into trains. Every second packet is to leave in a second, and has to.
 trains=$(device_counter a tx_train_messages)
 check "packets of a flood leave when each is to" flood
-if [ -z "$WG_FLAVOUR" ]; then
-	check "though most of them left in trains" test "$(device_counter a tx_train_messages)" -ge $((trains + 1000))
-else
-	skip "though most of them left in trains" "a kernel for debugging is too slow for a flood"
-fi
+check_speed "though most of them left in trains" test "$(device_counter a tx_train_messages)" -ge $((trains + 1000))
 
 # Who loses which clock it is lets the queue take the time for one of the wall clock, shortly after 1970.
 check "the queue knows by which clock" not grep "fq: likely mono" <(dmesg)

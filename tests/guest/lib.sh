@@ -57,6 +57,15 @@ skip() {
 	echo "ok $TESTS - $1 # SKIP $2"
 }
 
+# As check, of what a kernel for debugging is too slow for. usage: check_speed WHAT COMMAND [ARGUMENT...]
+check_speed() {
+	if [ -z "${WG_FLAVOUR:-}" ]; then
+		check "$@"
+	else
+		skip "$1" "a kernel for debugging is too slow"
+	fi
+}
+
 # To be called after the module was unloaded: it counts its objects, and says then how many are left.
 # usage: no_object_left
 no_object_left() {
