@@ -10,4 +10,5 @@ plan 5
 ip link add wg0 type wireguard
 python3 big-dump.py "${PEERS:-5000}" "${IPS:-50}"
 FAILED=$?
+ip link del wg0
 finish

@@ -38,11 +38,14 @@ took=$((($(date +%s%N) - begun) / 1000000))
 check "after five seconds (it took $took ms)" sh -c "[ $took -ge 4900 ] && [ $took -le 9500 ]"
 teardown
 
-# Initiations come one at a time, however much there is to send.
+# Initiations come one at a time, however much there is to send; on a slow kernel three seconds may become more than five.
 topology
 ip -n b link set wg0 down
+begun=$(date +%s)
 a timeout 3 ping -f 192.168.241.2 >/dev/null 2>&1
-check "one initiation while many packets wait" is "$(peer_field a 7)" 148
+sent=$(($(peer_field a 7) / 148))
+most=$((1 + ($(date +%s) - begun) / 5))
+check "one initiation in five seconds while many packets wait" sh -c "[ $sent -ge 1 ] && [ $sent -le $most ]"
 ip -n b link set wg0 up
 check "what waited is sent when the session begins" wait_for 15 sh -c "[ \"\$(ip netns exec b cat /sys/class/net/wg0/statistics/rx_packets)\" -gt 20 ]"
 a wg set wg0 peer "$PUB_B" remove
