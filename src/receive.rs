@@ -115,7 +115,7 @@ impl Receiver for Device {
             return None;
         }
         match Kind::of(&head, skb.first_message_len()) {
-            Some(Kind::Data) => receive_data(this, skb, &head),
+            Some(Kind::Data) => receive_data(this, skb, &head, true),
             _ if skb.stride() == 0 => {
                 receive_handshake(this, skb, &head);
                 None
@@ -129,7 +129,7 @@ impl Receiver for Device {
 }
 
 /// Takes the messages of a train, but for the first `skip` of them, one by one: they are of several kinds,
-/// or for several receivers.
+/// or for several receivers. None is opened here: somebody may hold a lock that who receives the packet inside wants.
 fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
     let count = skb.messages().saturating_sub(skip);
     device.count(Count::RxTrainsCut, 1);
@@ -150,7 +150,7 @@ fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
             continue;
         }
         match Kind::of(&head, skb.len()) {
-            Some(Kind::Data) => drop(receive_data(device, skb, &head)),
+            Some(Kind::Data) => drop(receive_data(device, skb, &head, false)),
             _ => receive_handshake(device, skb, &head),
         }
     }
@@ -180,11 +180,12 @@ fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
     }
 }
 
-/// Finds the keypair of data messages.
+/// Finds the keypair of data messages, which may be opened here if `at_once` is set; otherwise the workers do it.
 fn receive_data<'a>(
     device: &'a Shared<Device>,
     skb: Skb,
     head: &[u8; DATA_HEADER_LEN],
+    at_once: bool,
 ) -> Option<Ready<'a, Incoming>> {
     let header = DataHeader::read(head);
     let guard = rcu::read_lock();
@@ -222,7 +223,7 @@ fn receive_data<'a>(
         outer_ds: skb.outer_ds(),
         state: State::Sealed(SkbList::of(skb)),
     };
-    let started = if in_a_row {
+    let started = if in_a_row || !at_once {
         device.workers.open.collect(job).map(|()| None)
     } else {
         device.workers.open.start(job)
