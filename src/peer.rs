@@ -420,7 +420,7 @@ impl Peer {
     /// Drops the packets that wait for a keypair and counts them.
     pub(crate) fn purge_staged(&self, why: Dropped) {
         let dropped = self.staged.lock().take();
-        self.device.count_tx_dropped(why, dropped.len());
+        self.device.count_tx_dropped(why, dropped.packets());
         dropped.drop_for(why.reason());
     }
 

@@ -168,7 +168,7 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
     let keypair = {
         // Who sends what is staged holds the lock until all of it has its place in the order.
         let staged = peer.staged.lock();
-        if staged.packets.is_empty() {
+        if staged.is_empty() {
             usable_keypair(peer, now)
         } else {
             None
@@ -207,18 +207,18 @@ fn usable_keypair(peer: &Peer, now: Instant) -> Option<Shared<Keypair>> {
 /// Sends what is staged if there is a keypair for it; asks for a handshake otherwise. Any context.
 pub(crate) fn send_staged(peer: &Shared<Peer>) {
     let mut staged = peer.staged.lock();
-    if staged.packets.is_empty() {
+    if staged.is_empty() {
         return;
     }
     let Some(keypair) = usable_keypair(peer, now()) else {
         // Their sockets need not wait for a handshake that may never complete.
-        staged.packets.orphan();
+        staged.orphan();
         drop(staged);
         Peer::initiate(peer);
         return;
     };
     // Submitted under the lock, so that two senders cannot swap what they took.
-    while let Some(skb) = staged.packets.pop_front() {
+    while let Some(skb) = staged.pop() {
         let job = Outgoing::new(peer, keypair.clone(), skb);
         if let Err(job) = peer.device.workers.seal.collect(job) {
             job.refused();
@@ -228,7 +228,7 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
 
 /// Sends an empty message, or what is staged if there is something. Any context.
 pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
-    if peer.staged.lock().packets.is_empty() {
+    if peer.staged.lock().is_empty() {
         let Ok(skb) = LinearSkb::alloc(HEADROOM, TAG_LEN) else {
             return;
         };
@@ -266,7 +266,7 @@ impl Outgoing {
     fn refused(self) {
         if let State::Plain(packets) = self.state {
             let why = Dropped::TxQueueFull;
-            let count = packets.messages();
+            let count = packets.packets();
             packets.drop_for(why.reason());
             self.peer.device.count_tx_dropped(why, count);
         }
@@ -374,6 +374,8 @@ impl Job for Outgoing {
 
     fn absorb(&mut self, other: Self) -> Result<(), Self> {
         let fits = self.flow == other.flow && Shared::ptr_eq(&self.keypair, &other.keypair);
+        // A GSO packet is cut by itself.
+        let single = |packets: &SkbList| packets.front().is_some_and(|skb| skb.stride() == 0);
         match (&mut self.state, other) {
             (
                 State::Plain(ours),
@@ -381,7 +383,7 @@ impl Job for Outgoing {
                     state: State::Plain(theirs),
                     ..
                 },
-            ) if fits && ours.len() < MAX_COLLECTED => {
+            ) if fits && ours.len() < MAX_COLLECTED && single(ours) && single(&theirs) => {
                 ours.append(theirs);
                 Ok(())
             }

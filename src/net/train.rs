@@ -269,6 +269,16 @@ impl Skb {
         unsafe { bindings::skb_gso_size(self.as_ptr()) as usize }
     }
 
+    /// How many packets it stands for as it came from the stack, whose headers count only once.
+    pub(crate) fn packets(&self) -> usize {
+        // SAFETY: The packet is ours.
+        match unsafe { bindings::skb_gso_segs(self.as_ptr()) } {
+            // Or whoever made it has not said.
+            0 => self.messages(),
+            count => count as usize,
+        }
+    }
+
     /// Octets of the packet's first message.
     pub(crate) fn first_message_len(&self) -> usize {
         match self.stride() {

@@ -133,7 +133,7 @@ impl Outgoing {
             packets = self.seal_together(packets, &mut sealed);
         }
         for skb in packets {
-            let count = skb.messages();
+            let count = skb.packets();
             let plan = Plan::of(&skb);
             let result = match Segments::of(skb) {
                 Ok(segments) => self.seal_trains(segments, plan),

@@ -22,10 +22,15 @@ use crate::protocol::time::Instant;
 
 /// Packets that wait for a keypair, at most this many per peer; the oldest go first.
 const MAX_STAGED: usize = 128;
+/// Octets of memory that they occupy, at most, unless it is a single packet: no socket pays for them any more. As much
+/// as many packets of an Ethernet's length; a GSO packet has up to 64 KiB.
+const MAX_STAGED_COST: usize = 512 << 10;
 
 /// The packets of a peer that wait for a keypair.
 pub(crate) struct Staged {
-    pub(super) packets: SkbList,
+    packets: SkbList,
+    /// Octets of memory that the packets occupy.
+    cost: usize,
     closed: bool,
 }
 
@@ -34,30 +39,51 @@ impl Staged {
     pub(crate) fn new() -> Self {
         Self {
             packets: SkbList::new(),
+            cost: 0,
             closed: false,
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Takes the oldest packet.
+    pub(super) fn pop(&mut self) -> Option<Skb> {
+        let skb = self.packets.pop_front()?;
+        self.cost = self.cost.saturating_sub(skb.truesize());
+        Some(skb)
+    }
+
+    /// The senders' sockets do not pay for the packets any more.
+    pub(super) fn orphan(&mut self) {
+        self.packets.orphan();
     }
 
     /// Adds a packet at the end. Returns how many packets had to go for it, or with it, and why.
     pub(super) fn push(&mut self, skb: Skb) -> (Dropped, usize) {
         if self.closed {
+            let count = skb.packets();
             skb.drop_for(Dropped::Closed.reason());
-            return (Dropped::Closed, 1);
+            return (Dropped::Closed, count);
         }
         let mut dropped = 0usize;
-        while self.packets.len() >= MAX_STAGED {
-            let Some(oldest) = self.packets.pop_front() else {
+        let cost = skb.truesize();
+        while self.packets.len() >= MAX_STAGED || self.cost.saturating_add(cost) > MAX_STAGED_COST {
+            let Some(oldest) = self.pop() else {
                 break;
             };
+            dropped = dropped.saturating_add(oldest.packets());
             oldest.drop_for(Dropped::StagedFull.reason());
-            dropped = dropped.saturating_add(1);
         }
+        self.cost = self.cost.saturating_add(cost);
         self.packets.push_back(skb);
         (Dropped::StagedFull, dropped)
     }
 
     /// Takes all packets.
     pub(crate) fn take(&mut self) -> SkbList {
+        self.cost = 0;
         core::mem::replace(&mut self.packets, SkbList::new())
     }
 

@@ -134,6 +134,12 @@ impl SkbList {
             .fold(0, |sum, skb| sum.saturating_add(skb.messages()))
     }
 
+    /// How many packets they stand for, as they came from the stack.
+    pub(crate) fn packets(&self) -> usize {
+        self.iter()
+            .fold(0, |sum, skb| sum.saturating_add(skb.packets()))
+    }
+
     /// Frees the packets as ones that are dropped. Any context.
     pub(crate) fn drop_for(self, reason: DropReason) {
         for skb in self {
