@@ -115,7 +115,7 @@ counters! {
         TxNoMemory = "tx_drop_no_memory", NO_MEMORY;
         /// The packet could not be cut into packets of the path's size, or has no good checksum.
         TxSegment = "tx_drop_segment", GSO;
-        /// The session has sent all the messages that it may.
+        /// The session has sent all the messages that it may, or was closed meanwhile.
         TxSpent = "tx_drop_session_spent", NOT_SPECIFIED;
         /// There is no route to the endpoint, or no socket.
         NoRoute = "tx_drop_no_route", NO_ROUTE;

@@ -105,8 +105,12 @@ impl Keypair {
 
     /// Takes `count` consecutive counters and returns the first.
     ///
-    /// `None` when the session has used up its counters; it is closed for sending then.
+    /// `None` when the session has used up its counters, and is closed for sending then, or was closed since the packets
+    /// were queued: if the machine was forked, its twin has the same ones, and no counter may serve for both.
     pub(crate) fn reserve(&self, count: u64) -> Option<u64> {
+        if !self.sending.load(Relaxed) {
+            return None;
+        }
         let first = self.next_counter.fetch_add(count, Relaxed);
         match first.checked_add(count) {
             Some(end) if end <= REJECT_AFTER_MESSAGES => Some(first),
