@@ -519,11 +519,12 @@ impl LinkDriver for Device {
     fn stop(this: &Shared<Self>, _dev: &NetDevice, _rtnl: &Rtnl) {
         let config = this.config.lock();
         this.up.store(false, Relaxed);
+        // First, so that no handshake leads to a session of a peer that has been stopped.
+        this.sockets.close();
+        this.handshakes.close(this);
         for peer in config.peers.iter() {
             Peer::stop(peer);
         }
-        this.sockets.close();
-        this.handshakes.close(this);
         this.limiter.clear();
     }
 
