@@ -279,6 +279,9 @@ impl Peer {
         self.reachable.store(true, Relaxed);
         drop(endpoint);
         self.route.reset();
+        if moved {
+            self.path_mtu.forget();
+        }
         moved
     }
 
@@ -301,6 +304,7 @@ impl Peer {
             endpoint.source = Source::Unset;
         }
         self.route.release(false);
+        self.path_mtu.forget();
     }
 
     /// Forgets our own address as far as it is still the one in `used`, which no longer serves.

@@ -25,6 +25,11 @@ impl PathMtu {
         Self(Atomic::new(0))
     }
 
+    /// The path is another one from now on.
+    pub(crate) fn forget(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     /// Seconds of a clock that begins with the machine. They wrap after a lifetime.
     fn now() -> u32 {
         (clock::boottime_coarse_ns() / 1_000_000_000) as u32
