@@ -167,7 +167,7 @@ pub(crate) struct Pipeline<J: Job> {
 
 impl<J: Job> Pipeline<J> {
     /// Workers on `queue`, which is a per-CPU one, for jobs of at most `limit` octets of cost waiting on each
-    /// CPU. May sleep.
+    /// CPU, and under way in each lane. May sleep.
     pub(crate) fn new(queue: Queue, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
@@ -285,7 +285,9 @@ impl<J: Job> Pipeline<J> {
         // SAFETY: The node is not shared yet; its lane lives as long as its job.
         let pushed = unsafe {
             let lane = &*node.as_ref().lane;
-            lane.push(node.as_ptr(), cpu.number, |home| self.at_home(home))
+            lane.push(node.as_ptr(), cpu.number, self.limit, |home| {
+                self.at_home(home)
+            })
         };
         if !pushed {
             drop(queue);

@@ -70,6 +70,8 @@ pub(crate) struct Lane<J> {
 struct LaneState<J> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
+    /// Cost of all jobs from `head` to `tail`.
+    pending: usize,
     /// Somebody completes jobs of this lane and will look at the head again under the lock.
     flushing: bool,
     /// The CPU on which jobs are completed, for those of [`Job::ON_ONE_CPU`]. It changes only while there are none.
@@ -85,6 +87,12 @@ impl<J> LaneState<J> {
     /// No job is under way.
     fn is_idle(&self) -> bool {
         self.head.is_null() && !self.flushing
+    }
+
+    /// Whether jobs that cost so much more may be under way: a worker that does not get its CPU may have the first one for
+    /// long, while others process what comes after it.
+    fn takes(&self, cost: usize, limit: usize) -> bool {
+        self.pending.saturating_add(cost) <= limit.max(cost)
     }
 
     fn head_is_done(&self) -> bool {
@@ -123,6 +131,7 @@ impl<J: Job> Lane<J> {
                 LaneState {
                     head: ptr::null_mut(),
                     tail: ptr::null_mut(),
+                    pending: 0,
                     flushing: false,
                     home: -1,
                     completed: 0,
@@ -132,8 +141,9 @@ impl<J: Job> Lane<J> {
         })
     }
 
-    /// Adds a new node, which will be processed on `cpu`, at the end. It is not added, and `false` returned, if too much
-    /// waits to be completed at the lane's home: `at_home` gives the queue there, or nothing.
+    /// Adds a new node, which will be processed on `cpu`, at the end. It is not added, and `false` returned, if then jobs
+    /// of more than `limit` were under way in the lane, or if too much waits to be completed at the lane's home: `at_home`
+    /// gives the queue there, or nothing.
     ///
     /// # Safety
     ///
@@ -142,9 +152,15 @@ impl<J: Job> Lane<J> {
         &self,
         node: *mut Node<J>,
         cpu: i32,
+        limit: usize,
         at_home: impl FnOnce(i32) -> Option<*const CpuQueue<J>>,
     ) -> bool {
         let mut state = self.state.lock();
+        // SAFETY: The node is the caller's, and on no list yet.
+        let cost = unsafe { (*node).cost };
+        if !state.takes(cost, limit) {
+            return false;
+        }
         if J::ON_ONE_CPU {
             state.settle(cpu);
             let Some(home) = at_home(state.home) else {
@@ -160,6 +176,7 @@ impl<J: Job> Lane<J> {
             unsafe { (*state.tail).next_in_lane = node };
         }
         state.tail = node;
+        state.pending = state.pending.saturating_add(cost);
         true
     }
 
@@ -170,7 +187,7 @@ impl<J: Job> Lane<J> {
     /// `this` is the job's lane.
     pub(super) unsafe fn absorb(this: *const Self, job: J, limit: usize) -> Result<(), J> {
         // SAFETY: The lane lives as long as a job of it: `job`, and if that goes, the one on the list.
-        let state = unsafe { &*this }.state.lock();
+        let mut state = unsafe { &*this }.state.lock();
         let tail = state.tail;
         // SAFETY: The lane owns its nodes. A job that waits is used by who holds the lock.
         unsafe {
@@ -178,10 +195,11 @@ impl<J: Job> Lane<J> {
                 return Err(job);
             }
             let (cost, cpu) = (job.cost(), &*(*tail).cpu);
-            if cpu.load_with(cost) > limit {
+            if cpu.load_with(cost) > limit || !state.takes(cost, limit) {
                 return Err(job);
             }
             (*(*tail).job.get()).absorb(job)?;
+            state.pending = state.pending.saturating_add(cost);
             (*tail).absorbed = (*tail).absorbed.saturating_add(cost);
             cpu.absorbed.fetch_add(cost, Relaxed);
         }
@@ -220,7 +238,9 @@ impl<J: Job> Lane<J> {
             state.tail = ptr::null_mut();
         }
         // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
-        Some(unsafe { KBox::from_raw(head) })
+        let node = unsafe { KBox::from_raw(head) };
+        state.pending = state.pending.saturating_sub(node.whole_cost());
+        Some(node)
     }
 }
 
