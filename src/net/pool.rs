@@ -21,6 +21,8 @@ use super::vector::Vector;
 const ORDER: u32 = 2;
 /// Octets of the pages of a pool.
 pub(crate) const PAGE_LEN: usize = kernel::page::PAGE_SIZE << ORDER;
+/// Where a piece of a page may begin: a packet's shared data is behind what it holds.
+const ALIGNMENT: usize = 64;
 /// Pages that each pool keeps at most for other CPUs to have brought back: 1 MiB.
 const KEPT: u32 = 64;
 
@@ -92,7 +94,9 @@ impl Buffers {
         // SAFETY: No requirements.
         let cpu = unsafe { bindings::raw_smp_processor_id() } as usize;
         let pool = self.pools.get(cpu).ok_or(ENOMEM)?;
-        let mut size = len as u32;
+        // Linux 7.2 takes what comes next from right behind it.
+        let mut size =
+            len.saturating_add(ALIGNMENT.wrapping_sub(1)) as u32 & !(ALIGNMENT as u32 - 1);
         // SAFETY: By the type invariant; bottom halves are off, so nobody else on this CPU takes from the
         // pool, and nobody on another one does.
         let data = unsafe { bindings::page_pool_dev_alloc_va(pool.ptr.as_ptr(), &mut size) };
