@@ -135,9 +135,39 @@ impl Skb {
     /// Copies the packet to `to`, which has its length, and fills in the checksum if that was left to the
     /// hardware. Sends are never refused for a checksum that cannot be: then it is as the stack left it.
     pub(crate) fn copy_with_checksum(&self, to: &mut [u8]) {
-        if to.len() == self.len() {
-            // SAFETY: The packet is ours; `to` has its length.
-            unsafe { bindings::skb_copy_and_csum_dev(self.as_ptr(), to.as_mut_ptr()) };
+        if to.len() != self.len() {
+            return;
+        }
+        let raw = self.as_ptr();
+        // SAFETY: By the type invariant.
+        let place = unsafe {
+            bindings::skb_needs_checksum(raw).then(|| {
+                let start = usize::try_from(bindings::skb_checksum_start_offset(raw)).ok()?;
+                let end = start
+                    .checked_add(bindings::skb_checksum_offset(raw) as usize)?
+                    .checked_add(2)?;
+                (start <= self.linear().len() && end <= to.len()).then_some(end.checked_sub(2)?)
+            })
+        };
+        let sum = match place {
+            // Linux 7.2 takes it for granted that the places are in the packet.
+            Some(None) => {
+                if !self.copy_bytes(0, to) {
+                    to.fill(0);
+                }
+                return;
+            }
+            Some(Some(at)) => Some(at),
+            None => None,
+        };
+        // SAFETY: The packet is ours; `to` has its length.
+        unsafe { bindings::skb_copy_and_csum_dev(raw, to.as_mut_ptr()) };
+        // Zero would mean that a UDP packet has no checksum; for TCP both stand for zero.
+        if let Some(sum @ [0, 0]) = sum
+            .and_then(|at| to.get_mut(at..))
+            .and_then(|rest| rest.first_chunk_mut())
+        {
+            *sum = [0xff, 0xff];
         }
     }
 
