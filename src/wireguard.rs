@@ -63,12 +63,14 @@ impl Drop for Quiesced {
 impl kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let workers = device::Workers::new()?;
+        // Before the link type: if what follows fails, there may be devices already.
+        let rest = Quiesced(workers.clone());
         let links = net::rtnl::Registration::new(workers.clone())?;
         let family = net::genl::GenlRegistration::new(module)?;
         Ok(Self {
             _family: family,
             _links: links,
-            _rest: Quiesced(workers.clone()),
+            _rest: rest,
             _workers: workers,
         })
     }
