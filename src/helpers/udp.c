@@ -26,6 +26,16 @@ void *net_helper_sk_user_data(const struct sock *sk)
 	return rcu_dereference_sk_user_data(sk);
 }
 
+void net_helper_sock_hold(struct sock *sk)
+{
+	sock_hold(sk);
+}
+
+void net_helper_sock_put(struct sock *sk)
+{
+	sock_put(sk);
+}
+
 struct net *net_helper_sock_net(const struct sock *sk)
 {
 	return sock_net(sk);

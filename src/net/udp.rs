@@ -148,6 +148,15 @@ impl<R: Receiver> Sockets<R> {
         self.replace(v4.into_sock(), v6);
         self.mark_sockets();
         *owner = Some(receiver.clone());
+        // What has come while the sockets were made.
+        let _bh = bh::disable();
+        let _guard = rcu::read_lock();
+        for sk in [self.v4.load(), self.v6.load()] {
+            if !sk.is_null() {
+                // SAFETY: Who closes the socket holds the lock.
+                unsafe { Self::data_ready(sk) };
+            }
+        }
         Ok(port)
     }
 
@@ -207,10 +216,8 @@ impl<R: Receiver> Sockets<R> {
         self.v6.store(v6);
         if old.iter().any(|sk| !sk.is_null()) {
             rcu::synchronize();
-            for sk in old {
-                // SAFETY: By the type invariant; no sender can have it any more.
-                unsafe { release(sk) };
-            }
+            // SAFETY: By the type invariant; no sender can have them any more.
+            unsafe { release(old) };
         }
     }
 

@@ -10,6 +10,7 @@ use kernel::prelude::*;
 use super::super::errno::*;
 use super::{
     bindings,
+    rcu,
     Net,
     Receiver,
     Shared,
@@ -44,21 +45,34 @@ impl NewSocket {
 impl Drop for NewSocket {
     fn drop(&mut self) {
         // SAFETY: The socket is ours.
-        unsafe { release((*self.0).sk) };
+        unsafe { release([(*self.0).sk]) };
     }
 }
 
-/// Ends a socket. Sleeps.
+/// Ends sockets. Sleeps.
 ///
 /// # Safety
 ///
-/// `sk` is null, or a socket of ours that is not published any more.
-pub(super) unsafe fn release(sk: *mut bindings::sock) {
-    if !sk.is_null() {
-        // SAFETY: The caller's promise.
+/// Each is null, or a socket of ours that is not published any more.
+pub(super) unsafe fn release<const N: usize>(sockets: [*mut bindings::sock; N]) {
+    let mut there = sockets.into_iter().filter(|sk| !sk.is_null()).peekable();
+    if there.peek().is_none() {
+        return;
+    }
+    for sk in there.clone() {
+        // SAFETY: The caller's promise; below it lives by the reference.
+        unsafe {
+            bindings::sock_hold(sk);
+            bindings::udp_tunnel_sock_release(sk);
+        }
+    }
+    // Until nobody receives by them any more: what comes next changes their accounts without a lock.
+    rcu::synchronize();
+    for sk in there {
+        // SAFETY: The reference is the one from above.
         unsafe {
             bindings::sk_clear_memalloc(sk);
-            bindings::udp_tunnel_sock_release(sk);
+            bindings::sock_put(sk);
         }
     }
 }
