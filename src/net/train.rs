@@ -227,11 +227,17 @@ impl<'a> Reader<'a> {
     /// down from call to call.
     pub(crate) fn piece(&mut self, lead: usize, offset: usize, len: usize) -> Option<&[u8]> {
         let end = offset.checked_add(len)?;
+        if offset < self.block_start {
+            return None;
+        }
         if end > self.block_start.saturating_add(self.block_len) && offset < self.skb.len() {
             let mut data = core::ptr::null();
             // SAFETY: By the type invariant.
             let there =
                 unsafe { bindings::skb_seq_read(offset as u32, &mut data, &mut self.state) };
+            if there == 0 {
+                return None;
+            }
             // INVARIANT: The function gives as many octets as it says, mapped until it is called again.
             (self.block, self.block_start, self.block_len) = (data, offset, there as usize);
         }
@@ -263,12 +269,6 @@ impl Skb {
         }
     }
 
-    /// Octets of each message of a train but the last; zero when the packet is one message.
-    pub(crate) fn stride(&self) -> usize {
-        // SAFETY: The packet is ours.
-        unsafe { bindings::skb_gso_size(self.as_ptr()) as usize }
-    }
-
     /// How many packets it stands for as it came from the stack, whose headers count only once.
     pub(crate) fn packets(&self) -> usize {
         // SAFETY: The packet is ours.
@@ -277,6 +277,12 @@ impl Skb {
             0 => self.messages(),
             count => count as usize,
         }
+    }
+
+    /// Octets of each message of a train but the last; zero when the packet is one message.
+    pub(crate) fn stride(&self) -> usize {
+        // SAFETY: The packet is ours.
+        unsafe { bindings::skb_gso_size(self.as_ptr()) as usize }
     }
 
     /// Octets of the packet's first message.
