@@ -171,9 +171,9 @@ impl HandshakeQueue {
         }
         waiting.messages.push_back(skb);
         self.len.store(waiting.messages.len(), Relaxed);
-        drop(waiting);
 
         let workers = workqueue::online_cpus().min(WORKERS);
+        // Under the lock: who cancels a worker has taken it before, so that none is set to run after that.
         let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
         let guard = rcu::read_lock();
         let worker = self
