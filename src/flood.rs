@@ -62,7 +62,8 @@ const MAX_SOURCES: usize = 1 << 14;
 const SOURCE_BITS: u32 = 10;
 /// Idle sources are forgotten this often.
 const SWEEP_NS: u64 = 1_000_000_000;
-/// Messages that a worker answers before it lets others have the CPU and looks for idle sources.
+/// Messages that a worker answers before it lets others have the CPU and looks for idle sources, unless it is under
+/// load.
 const BATCH: usize = 64;
 /// Workers that may answer handshakes of one device at the same time, if there are as many CPUs.
 const WORKERS: usize = 4;
@@ -172,8 +173,8 @@ impl HandshakeQueue {
         waiting.messages.push_back(skb);
         self.len.store(waiting.messages.len(), Relaxed);
 
-        let workers = workqueue::online_cpus().min(WORKERS);
         // Under the lock: who cancels a worker has taken it before, so that none is set to run after that.
+        let workers = workqueue::online_cpus().min(WORKERS);
         let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
         let guard = rcu::read_lock();
         let worker = self
@@ -197,16 +198,16 @@ impl HandshakeQueue {
         skb
     }
 
-    /// Sets a worker that comes to its end to run again: at once if messages wait, and for the next
+    /// Sets a worker that comes to its end to run again: if messages wait, at once or after a pause, and for the next
     /// sweep if there are sources to be forgotten.
-    fn run_again(&self, worker: &Shared<Worker>, sources: bool) {
+    fn run_again(&self, worker: &Shared<Worker>, pause: bool, sources: bool) {
         // Under the lock: `close` cancels the workers after it, and a message that is added after it
         // sets a worker to run by itself, which must not be put off.
         let waiting = self.waiting.lock();
         let delay = match waiting.messages.len() {
             0 if !sources => return,
             0 => SWEEP_NS,
-            _ if self.under_load(now()) => PAUSE_NS,
+            _ if pause => PAUSE_NS,
             _ => 0,
         };
         if waiting.open {
@@ -260,19 +261,21 @@ impl Runnable for Worker {
     fn run(this: &Shared<Self>) {
         let device = &this.device;
         let begun = clock::cpu_ns();
-        for _ in 0..BATCH {
-            match device.handshakes.pop() {
-                Some(skb) => crate::handshake::receive(device, skb),
-                None => break,
-            }
-            // The worker may have moved to a CPU whose clock is behind: then this message is its last.
-            if clock::cpu_ns().wrapping_sub(begun) > SLICE_NS && device.handshakes.under_load(now())
-            {
+        let mut answered = 0usize;
+        let mut pause = false;
+        while let Some(skb) = device.handshakes.pop() {
+            crate::handshake::receive(device, skb);
+            answered = answered.wrapping_add(1);
+            let loaded = device.handshakes.under_load(now());
+            // A flood of what has no good mac1 costs next to nothing each, and must not fill the queue for the others.
+            // (The worker may have moved to a CPU whose clock is behind: then this message is its last.)
+            pause = loaded && clock::cpu_ns().wrapping_sub(begun) > SLICE_NS;
+            if pause || !loaded && answered >= BATCH {
                 break;
             }
         }
         let sources = device.limiter.sweep();
-        device.handshakes.run_again(this, sources);
+        device.handshakes.run_again(this, pause, sources);
     }
 }
 
