@@ -13,7 +13,7 @@
 # counts instructions, so the figures mean something.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 13
+plan 15
 
 HOSTILE=/src/tests/tools/target/bin/hostile
 [ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
@@ -87,6 +87,20 @@ check "cookies were handed out" test "$cookies" -ge 100
 ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=6 real=64 rate=5000 >/tmp/flood 2>&1
 sed 's/^# /#   /' /tmp/flood
 check "sources that can receive get cookies" grep -qE "which took [1-9][0-9]* cookies" /tmp/flood
+
+# Who does not know our key cannot keep others away, though we are under load (made so by who knows it).
+ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=2 rate=5000 >/dev/null 2>&1
+full=$(device_counter b rx_refused_queue_full) bad=$(device_counter b rx_refused_bad_mac1)
+ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$(wg genkey | wg pubkey)" seconds=10 rate=20000 >/tmp/flood 2>&1 &
+sleep 3
+ip -n a link set wg0 down
+ip -n a link set wg0 up
+check "a handshake succeeds during a flood without a good mac1" wait_for 7 ip netns exec a ping -c 1 -W 1 192.168.241.2
+wait $!
+full=$(($(device_counter b rx_refused_queue_full) - full)) bad=$(($(device_counter b rx_refused_bad_mac1) - bad))
+sed 's/^# /#   /' /tmp/flood
+echo "# $bad without a good mac1; for $full there was no room"
+check_speed "many of whose messages are looked at" test $((bad * 3)) -gt $((bad + full))
 
 # A peer that restarts in the middle of it comes through: its cookie is what sets it apart.
 ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=45 rate=5000 >/tmp/flood 2>&1 &
