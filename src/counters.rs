@@ -119,6 +119,8 @@ counters! {
         TxSpent = "tx_drop_session_spent", NOT_SPECIFIED;
         /// There is no route to the endpoint, or no socket.
         NoRoute = "tx_drop_no_route", NO_ROUTE;
+        /// The host dropped the message on its way out: netfilter, or a queue that was full.
+        Outside = "tx_drop_outside", NOT_SPECIFIED;
 
         /// A datagram that is no WireGuard message.
         NotWireGuard = "rx_drop_not_wireguard", INVALID_PROTO;

@@ -271,15 +271,6 @@ impl Device {
         }
     }
 
-    /// Counts a sent handshake message of `len` octets.
-    pub(crate) fn count_tx(&self, len: usize) {
-        let _bh = bh::disable();
-        let guard = rcu::read_lock();
-        if let Some(dev) = self.dev.get(&guard) {
-            dev.tx_stats(1, len);
-        }
-    }
-
     /// Counts a received and authentic handshake message of `len` octets.
     pub(crate) fn count_rx(&self, len: usize) {
         let _bh = bh::disable();

@@ -30,7 +30,10 @@ use crate::events::{
 use crate::keypair::now;
 use crate::net::bh;
 use crate::net::clock;
-use crate::net::endpoint::Endpoint;
+use crate::net::endpoint::{
+    DstCache,
+    Endpoint, //
+};
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::libcrypto;
@@ -121,16 +124,10 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
         return;
     };
     let before = endpoint;
-    let sent = peer.device.sockets.send_buffer(
-        message,
-        &mut endpoint,
-        Some(&peer.route),
-        outer(&peer.device),
-    );
+    let sent = send_to(&peer.device, message, &mut endpoint, Some(&peer.route));
     match sent {
         Ok(()) => {
             peer.tx_bytes.add(message.len() as u64, Relaxed);
-            peer.device.count_tx(message.len());
             events::handshake_sent(peer, kind);
         }
         Err(e) => {
@@ -143,13 +140,20 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     }
 }
 
-/// The outer header of handshake messages. They are short enough for every path.
-fn outer(device: &Device) -> Outer<'static> {
-    Outer {
+/// Sends a handshake message.
+fn send_to(device: &Device, message: &[u8], to: &mut Endpoint, cache: Option<&DstCache>) -> Result {
+    let guard = rcu::read_lock();
+    let outer = Outer {
         mark: device.mark(),
         ds: HANDSHAKE_DS,
+        // It is short enough for every path.
         path_mtu: None,
+        dev: device.dev.get(&guard),
+    };
+    if !device.sockets.send_buffer(message, to, cache, outer)? {
+        device.dropped(Dropped::Outside, 1);
     }
+    Ok(())
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -256,11 +260,7 @@ fn may_serve(
     if let Some(reply) = reply {
         debug::sending_cookie(device, &from.remote);
         let mut to = *from;
-        let sent = device
-            .sockets
-            .send_buffer(&reply, &mut to, None, outer(device));
-        if sent.is_ok() {
-            device.count_tx(reply.len());
+        if send_to(device, &reply, &mut to, None).is_ok() {
             device.count(Count::TxCookies, 1);
         } else {
             device.dropped(Dropped::NoRoute, 1);

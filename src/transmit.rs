@@ -290,6 +290,7 @@ impl Outgoing {
             mark: device.mark(),
             ds: 0,
             path_mtu: path_mtu.then_some(&peer.path_mtu),
+            dev: device.dev.get(&guard),
         };
         let before = endpoint;
         let mut data_sent = false;
@@ -306,8 +307,15 @@ impl Outgoing {
                 peer.device.dropped(Dropped::NoRoute, count);
             } else {
                 peer.tx_bytes.add(len as u64, Relaxed);
-                if let Some(dev) = peer.device.dev.get(&guard) {
-                    dev.tx_stats(count as u32, len);
+                // One of them was counted by the core.
+                let others = count.wrapping_sub(1);
+                match (sent, outer.dev) {
+                    (Ok(true), Some(dev)) if others != 0 => dev.tx_stats(others as u32, 0),
+                    (Ok(false), Some(dev)) => {
+                        device.dropped(Dropped::Outside, count);
+                        dev.count(Stat::TxDropped, others);
+                    }
+                    _ => {}
                 }
                 if count != 1 {
                     trains = trains.wrapping_add(1);

@@ -22,6 +22,11 @@ void net_helper_dev_sw_netstats_tx_add(struct net_device *dev, unsigned int pack
 	dev_sw_netstats_tx_add(dev, packets, len);
 }
 
+u64 net_helper_dev_sw_netstats_tx_here(const struct net_device *dev)
+{
+	return u64_stats_read(&this_cpu_ptr(dev->tstats)->tx_packets);
+}
+
 void net_helper_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
 {
 	dev_sw_netstats_rx_add(dev, len);

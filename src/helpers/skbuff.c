@@ -49,6 +49,11 @@ SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->d
 SKB_BOOL(skb_shared, skb_shared(skb))
 SKB_BOOL(skb_cloned, skb_cloned(skb))
 SKB_BOOL(skb_needs_checksum, skb->ip_summed == CHECKSUM_PARTIAL)
+void net_helper_skb_set_inner_network_header(struct sk_buff *skb, int offset)
+{
+	skb_set_inner_network_header(skb, offset);
+}
+
 SKB_INT(skb_checksum_start_offset, skb_checksum_start_offset(skb))
 SKB_U32(skb_checksum_offset, skb->csum_offset)
 SKB_U32(skb_hash_raw, skb->hash)

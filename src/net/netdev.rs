@@ -19,6 +19,7 @@ use kernel::sync::Arc;
 use kernel::types::Opaque;
 
 use super::attr::NulString;
+use super::bh::BhGuard;
 use super::bindings;
 use super::rcu::{
     Guard,
@@ -106,6 +107,12 @@ impl NetDevice {
     pub(crate) fn tx_stats(&self, packets: u32, octets: usize) {
         // SAFETY: The device has per-CPU statistics while it can be reached.
         unsafe { bindings::dev_sw_netstats_tx_add(self.as_ptr(), packets, octets as u32) };
+    }
+
+    /// How many packets were counted as sent on this CPU.
+    pub(crate) fn sent_here(&self, _bh: &BhGuard) -> u64 {
+        // SAFETY: The device has per-CPU statistics while it can be reached.
+        unsafe { bindings::dev_sw_netstats_tx_here(self.as_ptr()) }
     }
 
     /// Counts one received packet. Bottom halves off.

@@ -42,7 +42,10 @@ use super::endpoint::{
 };
 #[cfg(kernel_7_2)]
 use super::errno::*;
-use super::netdev::Net;
+use super::netdev::{
+    Net,
+    NetDevice, //
+};
 use super::path_mtu::PathMtu;
 use super::rcu::{
     self,
@@ -85,6 +88,18 @@ pub(crate) struct Outer<'a> {
     /// Where to note what the route says that the path takes. With this routers are asked to say so, not to cut; what
     /// is longer than they have said is cut here.
     pub(crate) path_mtu: Option<&'a PathMtu>,
+    /// In whose statistics the core counts the datagram, a train like a single one: as sent, or as dropped.
+    pub(crate) dev: Option<&'a NetDevice>,
+}
+
+impl Outer<'_> {
+    /// The device of a packet with a payload only, made ready to be counted: what is counted are the octets from the
+    /// inner header on.
+    fn prepare(&self, skb: &Skb) -> *mut bindings::net_device {
+        // SAFETY: The packet is ours.
+        unsafe { bindings::skb_set_inner_network_header(skb.as_ptr(), 0) };
+        self.dev.map_or(ptr::null_mut(), NetDevice::as_ptr)
+    }
 }
 
 /// Two sockets on one port, or none.
@@ -249,7 +264,8 @@ impl<R: Receiver> Sockets<R> {
 
     /// Sends a payload. `to.source` is cleared when it cannot be used any more. Any context.
     ///
-    /// `cache` remembers the route.
+    /// `cache` remembers the route. `false` if a device was given and the host dropped the datagram at once, by
+    /// netfilter or in a queue.
     ///
     /// # Errors
     ///
@@ -261,18 +277,21 @@ impl<R: Receiver> Sockets<R> {
         to: &mut Endpoint,
         cache: Option<&DstCache>,
         outer: Outer<'_>,
-    ) -> Result {
-        let _bh = bh::disable();
+    ) -> Result<bool> {
+        let bh = bh::disable();
         let bound = self.bound.load(Relaxed);
         let cache = cache.and_then(|cache| cache.aim(to, outer.mark, bound));
         // SAFETY: The packet is ours.
         unsafe { bindings::skb_set_mark(skb.as_ptr(), outer.mark) };
+        let before = outer.dev.map(|dev| dev.sent_here(&bh));
         match to.remote {
             Address::V4 { addr, port } => self.send4(skb, addr, port, bound, to, cache, outer),
             Address::V6 {
                 addr, port, scope, ..
             } => self.send6(skb, addr, port, scope, bound, to, cache, outer),
-        }
+        }?;
+        // Nobody else on this CPU sends by the device meanwhile: one job in another goes to a worker.
+        Ok(outer.dev.map(|dev| dev.sent_here(&bh)) != before || before.is_none())
     }
 
     /// Sends `payload` in a packet of its own. Otherwise like [`Sockets::send`].
@@ -282,7 +301,7 @@ impl<R: Receiver> Sockets<R> {
         to: &mut Endpoint,
         cache: Option<&DstCache>,
         outer: Outer<'_>,
-    ) -> Result {
+    ) -> Result<bool> {
         let mut skb = LinearSkb::alloc(TUNNEL_HEADROOM, payload.len())?;
         skb.put(payload)?;
         self.send(skb.into(), to, cache, outer)
@@ -382,7 +401,13 @@ impl<R: Receiver> Sockets<R> {
                     flags = (bindings::IP_DF as u16).to_be();
                 }
             }
+            let dev = outer.prepare(&skb);
             let skb = skb.into_raw();
+            (*skb)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev = dev;
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel_xmit_skb(
                 route,
@@ -479,13 +504,14 @@ impl<R: Receiver> Sockets<R> {
                 const HEADERS: u32 = 40 + HEADER_LEN as u32;
                 path_mtu.note(bindings::dst_mtu(route).saturating_sub(HEADERS));
             }
+            let dev = outer.prepare(&skb);
             let skb = skb.into_raw();
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel6_xmit_skb(
                 route,
                 sk,
                 skb,
-                ptr::null_mut(),
+                dev,
                 &flow.saddr,
                 &flow.daddr,
                 outer.ds,
