@@ -55,6 +55,8 @@ counters! {
         TxTrainMessages = "tx_train_messages",
         /// GSO packets that were cut by the stack, since no train could be made of them.
         TxSoftwareSegmented = "tx_software_segmented",
+        /// Messages that were sealed anew, since too many others had overtaken them meanwhile.
+        TxResealed = "tx_resealed",
         /// Messages of a GSO packet that left alone, since there was no memory for a train.
         TxTrainNoMemory = "tx_train_no_memory",
         /// Trains of two messages and more that came in.

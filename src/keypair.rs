@@ -103,6 +103,11 @@ impl Keypair {
         self.sending.store(false, Relaxed);
     }
 
+    /// The counter that is taken next.
+    pub(crate) fn position(&self) -> u64 {
+        self.next_counter.load(Relaxed)
+    }
+
     /// Takes `count` consecutive counters and returns the first.
     ///
     /// `None` when the session has used up its counters, and is closed for sending then, or was closed since the packets

@@ -77,6 +77,11 @@ const _: () = assert!(train::LEAD + DATA_HEADER_LEN == LEAD);
 /// Single packets that are collected into one job.
 const MAX_COLLECTED: usize = 128;
 
+/// Messages of other lanes, and their own, that may have been sealed since those of a job were, and may leave before
+/// them. A receiver takes messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the
+/// network may put them out of order as well.
+const MAX_LAG: u64 = 768;
+
 /// Room before a message: the outer IPv6 and UDP headers, the link layer's, and our own.
 pub(crate) const HEADROOM: usize = TUNNEL_HEADROOM + DATA_HEADER_LEN;
 
@@ -91,8 +96,8 @@ pub(crate) struct Outgoing {
 enum State {
     /// As the stack handed them over, with the path's MTU.
     Plain(SkbList),
-    /// Sealed messages and trains of them, in order.
-    Sealed(SkbList),
+    /// Sealed messages and trains of them, in order; and the session's counter when that was begun.
+    Sealed(SkbList, u64),
     /// Nothing left to send.
     Spent,
 }
@@ -376,7 +381,7 @@ impl Job for Outgoing {
     fn cost(&self) -> usize {
         match &self.state {
             State::Plain(packets) => packets.truesize(),
-            State::Sealed(_) | State::Spent => 0,
+            State::Sealed(..) | State::Spent => 0,
         }
     }
 
@@ -401,13 +406,21 @@ impl Job for Outgoing {
 
     fn process(&mut self) {
         if let State::Plain(packets) = core::mem::replace(&mut self.state, State::Spent) {
-            self.state = State::Sealed(self.seal(packets));
+            let since = self.keypair.position();
+            self.state = State::Sealed(self.seal(packets), since);
         }
     }
 
     fn complete(&mut self, _scope: &mut ()) {
         match core::mem::replace(&mut self.state, State::Spent) {
-            State::Sealed(messages) if !messages.is_empty() => self.send(messages),
+            State::Sealed(messages, since) if !messages.is_empty() => {
+                let lag = self.keypair.position().saturating_sub(since);
+                self.send(if lag > MAX_LAG {
+                    self.renew(messages)
+                } else {
+                    messages
+                });
+            }
             _ => {}
         }
     }

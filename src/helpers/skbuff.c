@@ -136,6 +136,16 @@ void net_helper_skb_add_buffer(struct sk_buff *skb, void *data, unsigned int len
 	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, data - page_address(page), len, size);
 }
 
+void *net_helper_skb_frag_address(const struct sk_buff *skb, unsigned int frag)
+{
+	return skb_frag_address(&skb_shinfo(skb)->frags[frag]);
+}
+
+u32 net_helper_skb_frag_size(const struct sk_buff *skb, unsigned int frag)
+{
+	return skb_frag_size(&skb_shinfo(skb)->frags[frag]);
+}
+
 void net_helper_skb_mark_for_recycle(struct sk_buff *skb)
 {
 	skb_mark_for_recycle(skb);

@@ -269,6 +269,33 @@ impl Skb {
         }
     }
 
+    /// Calls `f` for each message of a train that was made here, or for the one that the packet is.
+    ///
+    /// # Errors
+    ///
+    /// The first one that `f` returns.
+    pub(crate) fn for_each_message(&mut self, mut f: impl FnMut(&mut [u8]) -> Result) -> Result {
+        let raw = self.as_ptr();
+        let stride = match self.stride() {
+            0 => self.len(),
+            stride => stride,
+        };
+        // SAFETY: The packet is ours, and nobody else has a part of its memory: its messages were written there. No
+        // message lies in two pieces ([`Train::add`]).
+        unsafe {
+            let linear = (*raw).len.saturating_sub((*raw).data_len) as usize;
+            let head = core::slice::from_raw_parts_mut((*raw).data, linear);
+            head.chunks_mut(stride.max(1)).try_for_each(&mut f)?;
+            for frag in 0..bindings::skb_nr_frags(raw) {
+                let data = bindings::skb_frag_address(raw, frag).cast();
+                let len = bindings::skb_frag_size(raw, frag) as usize;
+                let messages = core::slice::from_raw_parts_mut(data, len);
+                messages.chunks_mut(stride.max(1)).try_for_each(&mut f)?;
+            }
+        }
+        Ok(())
+    }
+
     /// How many packets it stands for as it came from the stack, whose headers count only once.
     pub(crate) fn packets(&self) -> usize {
         // SAFETY: The packet is ours.

@@ -99,6 +99,14 @@ impl<C: Crypto> Session<C> {
         C::seal_behind_in_place(buf, counter, self.sending.bytes())
     }
 
+    /// Seals what follows the head of a message anew, in place: with the counter `new` instead of `old`. Who calls this
+    /// never sends the message with the counter `old`. `false` when it was not sealed so; its contents are lost then.
+    #[must_use]
+    pub fn reseal_in_place(&self, old: u64, new: u64, buf: &mut [u8]) -> bool {
+        C::open_in_place(buf, &[], old, self.sending.bytes())
+            && C::seal_in_place(buf, &[], new, self.sending.bytes())
+    }
+
     /// Opens what follows the head of a message, in place. `false` when it is not authentic.
     #[must_use]
     pub fn open_in_place(&self, counter: u64, buf: &mut [u8]) -> bool {

@@ -34,6 +34,7 @@ use crate::net::train::{
 use crate::options::Chosen;
 use crate::protocol::messages::{
     padded_len,
+    DataHeader,
     DATA_HEADER_LEN,
     DATA_OVERHEAD,
     TAG_LEN, //
@@ -321,6 +322,38 @@ impl Outgoing {
         train.finish(segments.packet()).inspect_err(|e| {
             self.peer.device.count_tx_dropped(unsealed(*e), messages);
         })
+    }
+
+    /// Seals messages anew, with the counters that are next. What cannot be sealed is counted.
+    pub(super) fn renew(&self, messages: SkbList) -> SkbList {
+        let session = &self.keypair.session;
+        let mut renewed = SkbList::new();
+        for mut skb in messages {
+            let count = skb.messages();
+            let result = self.reserve(count).and_then(|mut counter| {
+                skb.for_each_message(|message| {
+                    let (head, sealed) = message.split_first_chunk_mut().ok_or(EINVAL)?;
+                    let old = DataHeader::read(head).counter;
+                    *head = session.header(counter);
+                    if !session.reseal_in_place(old, counter, sealed) {
+                        return Err(EINVAL);
+                    }
+                    counter = counter.wrapping_add(1);
+                    Ok(())
+                })
+            });
+            match result {
+                Ok(()) => {
+                    self.peer.device.count(Count::TxResealed, count);
+                    renewed.push_back(skb);
+                }
+                Err(e) => {
+                    self.peer.device.count_tx_dropped(unsealed(e), count);
+                    skb.drop_for(unsealed(e).reason());
+                }
+            }
+        }
+        renewed
     }
 
     /// Turns one packet into one message.

@@ -148,7 +148,8 @@ impl OneWay {
 }
 
 /// The lanes of a peer: packets of one flow keep their order, and one flow does not wait for another.
-/// The counters of their messages do not come in order then, but lie within the replay window.
+/// The counters of their messages do not come in order then, but lie within the replay window: those that would not are
+/// sealed anew.
 #[pin_data]
 pub(crate) struct FlowLanes {
     #[pin]

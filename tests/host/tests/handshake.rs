@@ -471,3 +471,19 @@ fn sizes() {
         assert!(size <= ceiling, "{name} takes {size} octets");
     }
 }
+
+/// A message that is sealed anew is as if it had been sealed with the new counter at first.
+#[test]
+fn sealed_anew() {
+    let (a, b) = sessions(11);
+    let packet = [7; 48];
+    let mut message = seal(&a, 5, &packet);
+    assert!(a.reseal_in_place(5, 900, &mut message[16..]));
+    message[..16].copy_from_slice(&a.header(900));
+    assert_eq!(message, seal(&a, 900, &packet));
+    assert!(b.open_in_place(900, &mut message[16..]));
+    assert_eq!(message[16..64], packet);
+    // With a counter that it does not have it is refused.
+    let mut message = seal(&a, 6, &packet);
+    assert!(!a.reseal_in_place(7, 901, &mut message[16..]));
+}
