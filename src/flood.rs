@@ -200,14 +200,14 @@ impl HandshakeQueue {
 
     /// Sets a worker that comes to its end to run again: if messages wait, at once or after a pause, and for the next
     /// sweep if there are sources to be forgotten.
-    fn run_again(&self, worker: &Shared<Worker>, pause: bool, sources: bool) {
+    fn run_again(&self, worker: &Shared<Worker>, sources: bool) {
         // Under the lock: `close` cancels the workers after it, and a message that is added after it
         // sets a worker to run by itself, which must not be put off.
         let waiting = self.waiting.lock();
         let delay = match waiting.messages.len() {
             0 if !sources => return,
             0 => SWEEP_NS,
-            _ if pause => PAUSE_NS,
+            _ if self.under_load(now()) => PAUSE_NS,
             _ => 0,
         };
         if waiting.open {
@@ -262,20 +262,23 @@ impl Runnable for Worker {
         let device = &this.device;
         let begun = clock::cpu_ns();
         let mut answered = 0usize;
-        let mut pause = false;
         while let Some(skb) = device.handshakes.pop() {
             crate::handshake::receive(device, skb);
             answered = answered.wrapping_add(1);
             let loaded = device.handshakes.under_load(now());
             // A flood of what has no good mac1 costs next to nothing each, and must not fill the queue for the others.
             // (The worker may have moved to a CPU whose clock is behind: then this message is its last.)
-            pause = loaded && clock::cpu_ns().wrapping_sub(begun) > SLICE_NS;
-            if pause || !loaded && answered >= BATCH {
+            let enough = if loaded {
+                clock::cpu_ns().wrapping_sub(begun) > SLICE_NS
+            } else {
+                answered >= BATCH
+            };
+            if enough {
                 break;
             }
         }
         let sources = device.limiter.sweep();
-        device.handshakes.run_again(this, pause, sources);
+        device.handshakes.run_again(this, sources);
     }
 }
 

@@ -126,9 +126,11 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     let before = endpoint;
     let sent = send_to(&peer.device, message, &mut endpoint, Some(&peer.route));
     match sent {
-        Ok(()) => {
+        Ok(sent) => {
             peer.tx_bytes.add(message.len() as u64, Relaxed);
-            events::handshake_sent(peer, kind);
+            if sent {
+                events::handshake_sent(peer, kind);
+            }
         }
         Err(e) => {
             debug::no_route(&peer.device, &before, e);
@@ -140,8 +142,13 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     }
 }
 
-/// Sends a handshake message.
-fn send_to(device: &Device, message: &[u8], to: &mut Endpoint, cache: Option<&DstCache>) -> Result {
+/// Sends a handshake message. `false` if the host has dropped it.
+fn send_to(
+    device: &Device,
+    message: &[u8],
+    to: &mut Endpoint,
+    cache: Option<&DstCache>,
+) -> Result<bool> {
     let guard = rcu::read_lock();
     let outer = Outer {
         mark: device.mark(),
@@ -150,10 +157,11 @@ fn send_to(device: &Device, message: &[u8], to: &mut Endpoint, cache: Option<&Ds
         path_mtu: None,
         dev: device.dev.get(&guard),
     };
-    if !device.sockets.send_buffer(message, to, cache, outer)? {
+    let sent = device.sockets.send_buffer(message, to, cache, outer)?;
+    if !sent {
         device.dropped(Dropped::Outside, 1);
     }
-    Ok(())
+    Ok(sent)
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -260,10 +268,10 @@ fn may_serve(
     if let Some(reply) = reply {
         debug::sending_cookie(device, &from.remote);
         let mut to = *from;
-        if send_to(device, &reply, &mut to, None).is_ok() {
-            device.count(Count::TxCookies, 1);
-        } else {
-            device.dropped(Dropped::NoRoute, 1);
+        match send_to(device, &reply, &mut to, None) {
+            Ok(true) => device.count(Count::TxCookies, 1),
+            Ok(false) => {}
+            Err(_) => device.dropped(Dropped::NoRoute, 1),
         }
     }
     Err(Dropped::NoCookie)

@@ -56,6 +56,8 @@ pub(crate) struct Keypair {
     pub(crate) session: Session,
     /// The counter of the next message to be sent. Grows by whole batches.
     next_counter: Atomic<u64>,
+    /// The counters of all messages that were given to the socket are below this.
+    sent: Atomic<u64>,
     /// Cleared when the session may no longer seal.
     sending: Atomic<bool>,
     /// Counters of the messages that were received; taken once per batch, bottom halves off.
@@ -71,6 +73,7 @@ impl Keypair {
             id: LAST_ID.fetch_add(1, Relaxed).wrapping_add(1),
             session,
             next_counter: Atomic::new(0),
+            sent: Atomic::new(0),
             sending: Atomic::new(true),
             window <- new_bh_lock!(ReplayWindow::new(), "keypair.window"),
         }? Error))
@@ -106,6 +109,19 @@ impl Keypair {
     /// The counter that is taken next.
     pub(crate) fn position(&self) -> u64 {
         self.next_counter.load(Relaxed)
+    }
+
+    /// Messages with counters below `end` are given to the socket.
+    pub(crate) fn sent_below(&self, end: u64) {
+        // Two CPUs at once may leave the lower one here, until the next message.
+        if self.sent.load(Relaxed) < end {
+            self.sent.store(end, Relaxed);
+        }
+    }
+
+    /// By how much messages with a counter from `first` on have been overtaken.
+    pub(crate) fn lag(&self, first: u64) -> u64 {
+        self.sent.load(Relaxed).saturating_sub(first)
     }
 
     /// Takes `count` consecutive counters and returns the first.

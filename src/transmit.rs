@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+use core::ops::Range;
+
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
@@ -77,8 +79,7 @@ const _: () = assert!(train::LEAD + DATA_HEADER_LEN == LEAD);
 /// Single packets that are collected into one job.
 const MAX_COLLECTED: usize = 128;
 
-/// Messages of other lanes, and their own, that may have been sealed since those of a job were, and may leave before
-/// them. A receiver takes messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the
+/// The difference between a job's first counter and the highest one that has been sent before it, at most. A receiver takes messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the
 /// network may put them out of order as well.
 const MAX_LAG: u64 = 768;
 
@@ -96,8 +97,8 @@ pub(crate) struct Outgoing {
 enum State {
     /// As the stack handed them over, with the path's MTU.
     Plain(SkbList),
-    /// Sealed messages and trains of them, in order; and the session's counter when that was begun.
-    Sealed(SkbList, u64),
+    /// Sealed messages and trains of them, in order, and what lies around their counters.
+    Sealed(SkbList, Range<u64>),
     /// Nothing left to send.
     Spent,
 }
@@ -406,20 +407,21 @@ impl Job for Outgoing {
 
     fn process(&mut self) {
         if let State::Plain(packets) = core::mem::replace(&mut self.state, State::Spent) {
-            let since = self.keypair.position();
-            self.state = State::Sealed(self.seal(packets), since);
+            let first = self.keypair.position();
+            let messages = self.seal(packets);
+            self.state = State::Sealed(messages, first..self.keypair.position());
         }
     }
 
     fn complete(&mut self, _scope: &mut ()) {
         match core::mem::replace(&mut self.state, State::Spent) {
-            State::Sealed(messages, since) if !messages.is_empty() => {
-                let lag = self.keypair.position().saturating_sub(since);
-                self.send(if lag > MAX_LAG {
-                    self.renew(messages)
-                } else {
-                    messages
-                });
+            State::Sealed(mut messages, mut counters) if !messages.is_empty() => {
+                if self.keypair.lag(counters.start) > MAX_LAG {
+                    messages = self.renew(messages);
+                    counters.end = self.keypair.position();
+                }
+                self.keypair.sent_below(counters.end);
+                self.send(messages);
             }
             _ => {}
         }

@@ -162,12 +162,18 @@ pub(crate) struct Pipeline<J: Job> {
     cpus: Vector<Pin<KBox<CpuQueue<J>>>>,
     /// The CPU that was last given a job because the submitter's own was busy.
     last: Atomic<i32>,
+    /// Octets of cost that may wait on each CPU.
     limit: usize,
+    /// Octets of cost that may be under way in each lane.
+    lane_limit: usize,
 }
+
+/// In a lane as much may be under way as may wait on so many CPUs.
+const CPUS_OF_LANE: usize = 4;
 
 impl<J: Job> Pipeline<J> {
     /// Workers on `queue`, which is a per-CPU one, for jobs of at most `limit` octets of cost waiting on each
-    /// CPU, and under way in each lane. May sleep.
+    /// CPU, and up to four times as much under way in each lane. May sleep.
     pub(crate) fn new(queue: Queue, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
@@ -203,6 +209,7 @@ impl<J: Job> Pipeline<J> {
             cpus,
             last: Atomic::new(-1),
             limit,
+            lane_limit: limit.saturating_mul(count.min(CPUS_OF_LANE)),
         })
     }
 
@@ -285,7 +292,7 @@ impl<J: Job> Pipeline<J> {
         // SAFETY: The node is not shared yet; its lane lives as long as its job.
         let pushed = unsafe {
             let lane = &*node.as_ref().lane;
-            lane.push(node.as_ptr(), cpu.number, self.limit, |home| {
+            lane.push(node.as_ptr(), cpu.number, self.lane_limit, |home| {
                 self.at_home(home)
             })
         };
@@ -319,7 +326,7 @@ impl<J: Job> Pipeline<J> {
     pub(crate) fn collect(&self, job: J) -> Result<(), J> {
         let lane = ptr::from_ref(job.lane());
         // SAFETY: It is the job's lane.
-        match unsafe { Lane::absorb(lane, job, self.limit) } {
+        match unsafe { Lane::absorb(lane, job, self.limit, self.lane_limit) } {
             Ok(()) => Ok(()),
             Err(job) => self.submit(job),
         }

@@ -281,7 +281,7 @@ impl Skb {
             stride => stride,
         };
         // SAFETY: The packet is ours, and nobody else has a part of its memory: its messages were written there. No
-        // message lies in two pieces ([`Train::add`]).
+        // message lies in two pieces ([`Train::add`]), and a train has none in the first one.
         unsafe {
             let linear = (*raw).len.saturating_sub((*raw).data_len) as usize;
             let head = core::slice::from_raw_parts_mut((*raw).data, linear);

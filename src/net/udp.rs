@@ -93,12 +93,21 @@ pub(crate) struct Outer<'a> {
 }
 
 impl Outer<'_> {
-    /// The device of a packet with a payload only, made ready to be counted: what is counted are the octets from the
-    /// inner header on.
+    /// Makes a packet, which is a payload only, ready to be counted: what is counted are the octets from the inner header
+    /// on. Returns the device.
     fn prepare(&self, skb: &Skb) -> *mut bindings::net_device {
-        // SAFETY: The packet is ours.
-        unsafe { bindings::skb_set_inner_network_header(skb.as_ptr(), 0) };
-        self.dev.map_or(ptr::null_mut(), NetDevice::as_ptr)
+        let dev = self.dev.map_or(ptr::null_mut(), NetDevice::as_ptr);
+        let raw = skb.as_ptr();
+        // SAFETY: The packet is ours. The device lives until it has gone on to the one of its route.
+        unsafe {
+            bindings::skb_set_inner_network_header(raw, 0);
+            (*raw)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev = dev;
+        }
+        dev
     }
 }
 
@@ -216,8 +225,7 @@ impl<R: Receiver> Sockets<R> {
         }
     }
 
-    /// Closes the sockets. A datagram that is on its way to the receiver on another CPU still reaches
-    /// it; that is over a grace period later. Sleeps.
+    /// Closes the sockets, and waits until what is on its way to the receiver on other CPUs has reached it. Sleeps.
     pub(crate) fn close(&self) {
         let mut owner = self.owner.lock();
         self.replace(ptr::null_mut(), ptr::null_mut());
@@ -236,9 +244,9 @@ impl<R: Receiver> Sockets<R> {
         }
     }
 
-    /// The stack has put something into the socket's queue. Softirq.
+    /// The stack has put something into the socket's queue. Bottom halves off, in a read-side section.
     unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
-        // SAFETY: The core calls within a read-side section; the receiver lives as long as the socket has
+        // SAFETY: Who calls is within a read-side section; the receiver lives as long as the socket has
         // it as its user data.
         let receiver = unsafe {
             let receiver = bindings::sk_user_data(sk);
@@ -290,7 +298,7 @@ impl<R: Receiver> Sockets<R> {
                 addr, port, scope, ..
             } => self.send6(skb, addr, port, scope, bound, to, cache, outer),
         }?;
-        // Nobody else on this CPU sends by the device meanwhile: one job in another goes to a worker.
+        // If the tunnel leads through itself and another message has left meanwhile, this one has as well.
         Ok(outer.dev.map(|dev| dev.sent_here(&bh)) != before || before.is_none())
     }
 
@@ -401,13 +409,8 @@ impl<R: Receiver> Sockets<R> {
                     flags = (bindings::IP_DF as u16).to_be();
                 }
             }
-            let dev = outer.prepare(&skb);
+            outer.prepare(&skb);
             let skb = skb.into_raw();
-            (*skb)
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .dev = dev;
             bindings::skb_ignore_df(skb);
             bindings::udp_tunnel_xmit_skb(
                 route,

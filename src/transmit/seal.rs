@@ -331,7 +331,11 @@ impl Outgoing {
         for mut skb in messages {
             let count = skb.messages();
             let result = self.reserve(count).and_then(|mut counter| {
+                let end = counter.saturating_add(count as u64);
                 skb.for_each_message(|message| {
+                    if counter == end {
+                        return Err(EINVAL);
+                    }
                     let (head, sealed) = message.split_first_chunk_mut().ok_or(EINVAL)?;
                     let old = DataHeader::read(head).counter;
                     *head = session.header(counter);

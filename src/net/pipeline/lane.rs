@@ -185,7 +185,12 @@ impl<J: Job> Lane<J> {
     /// # Safety
     ///
     /// `this` is the job's lane.
-    pub(super) unsafe fn absorb(this: *const Self, job: J, limit: usize) -> Result<(), J> {
+    pub(super) unsafe fn absorb(
+        this: *const Self,
+        job: J,
+        limit: usize,
+        lane_limit: usize,
+    ) -> Result<(), J> {
         // SAFETY: The lane lives as long as a job of it: `job`, and if that goes, the one on the list.
         let mut state = unsafe { &*this }.state.lock();
         let tail = state.tail;
@@ -195,7 +200,7 @@ impl<J: Job> Lane<J> {
                 return Err(job);
             }
             let (cost, cpu) = (job.cost(), &*(*tail).cpu);
-            if cpu.load_with(cost) > limit || !state.takes(cost, limit) {
+            if cpu.load_with(cost) > limit || !state.takes(cost, lane_limit) {
                 return Err(job);
             }
             (*(*tail).job.get()).absorb(job)?;
