@@ -30,25 +30,25 @@ ip netns exec a taskset -c 0 timeout 300 python3 -c "
 import socket, struct, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 50))
-end = time.monotonic() + 15
+end = time.monotonic() + 7
 count = 0
 while time.monotonic() < end:
     s.sendto(bytes(5000), ('192.168.241.2', 9))
     count += 100
 print(count, 'datagrams')" >/tmp/udp 2>&1 &
 udp=$!
-check "TCP gets through" ip netns exec a taskset -c 0 iperf3 -t 12 -p 5201 -c 192.168.241.2
+check "TCP gets through" ip netns exec a taskset -c 0 iperf3 -t 5 -p 5201 -c 192.168.241.2
 wait $udp
 kill $hog
 sed 's/^/# /' /tmp/udp | tail -n 5
 # Without the task, what only waits is not sealed again.
 before=$(device_counter a tx_resealed)
-ip netns exec a iperf3 -t 3 -P 4 -p 5201 -c 192.168.241.2 >/dev/null
+ip netns exec a iperf3 -t 2 -P 4 -p 5201 -c 192.168.241.2 >/dev/null
 check "nothing is where nothing is overtaken" is $(($(device_counter a tx_resealed) - before)) 0
 resealed=$before replays=$(device_counter b rx_drop_replay)
-check "what was overtaken by many is sealed anew ($resealed messages)" test "$resealed" -gt 1000
+check "what was overtaken by many is sealed anew ($resealed messages)" test "$resealed" -gt 500
 # What was sent may wait for the busy CPU once more, in the link's queue.
-check "so that hardly anything is taken for a replay ($replays)" test $((replays * 20)) -lt "$resealed"
+check "so that hardly anything is taken for a replay ($replays)" test $((replays * 10)) -lt "$resealed"
 check "what was sealed anew is authentic" is "$(device_counter b rx_drop_bad_mac)" 0
 b pkill iperf3
 teardown
