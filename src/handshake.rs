@@ -134,7 +134,6 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
         }
         Err(e) => {
             debug::no_route(&peer.device, &before, e);
-            peer.device.dropped(Dropped::NoRoute, 1);
         }
     }
     if endpoint != before {
@@ -142,7 +141,7 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     }
 }
 
-/// Sends a handshake message. `false` if the host has dropped it.
+/// Sends a handshake message; counts it if it is lost here. `false` if the host has dropped it.
 fn send_to(
     device: &Device,
     message: &[u8],
@@ -157,11 +156,13 @@ fn send_to(
         path_mtu: None,
         dev: device.dev.get(&guard),
     };
-    let sent = device.sockets.send_buffer(message, to, cache, outer)?;
-    if !sent {
-        device.dropped(Dropped::Outside, 1);
+    let sent = device.sockets.send_buffer(message, to, cache, outer);
+    match sent {
+        Ok(true) => {}
+        Ok(false) => device.dropped(Dropped::Outside, 1),
+        Err(_) => device.dropped(Dropped::NoRoute, 1),
     }
-    Ok(sent)
+    sent
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -268,10 +269,8 @@ fn may_serve(
     if let Some(reply) = reply {
         debug::sending_cookie(device, &from.remote);
         let mut to = *from;
-        match send_to(device, &reply, &mut to, None) {
-            Ok(true) => device.count(Count::TxCookies, 1),
-            Ok(false) => {}
-            Err(_) => device.dropped(Dropped::NoRoute, 1),
+        if let Ok(true) = send_to(device, &reply, &mut to, None) {
+            device.count(Count::TxCookies, 1);
         }
     }
     Err(Dropped::NoCookie)

@@ -554,7 +554,6 @@ impl Job for Incoming {
         let fits = Shared::ptr_eq(&self.keypair, &other.keypair)
             && self.endpoint == other.endpoint
             && self.outer_ds == other.outer_ds;
-        let single = |packets: &SkbList| packets.front().is_some_and(|skb| skb.stride() == 0);
         match (&mut self.state, other) {
             (
                 State::Sealed(ours),
@@ -562,7 +561,11 @@ impl Job for Incoming {
                     state: State::Sealed(theirs),
                     ..
                 },
-            ) if fits && ours.len() < MAX_COLLECTED && single(ours) && single(&theirs) => {
+            ) if fits
+                && ours.len() < MAX_COLLECTED
+                && ours.begins_alone()
+                && theirs.begins_alone() =>
+            {
                 ours.append(theirs);
                 Ok(())
             }

@@ -79,8 +79,9 @@ const _: () = assert!(train::LEAD + DATA_HEADER_LEN == LEAD);
 /// Single packets that are collected into one job.
 const MAX_COLLECTED: usize = 128;
 
-/// The difference between a job's first counter and the highest one that has been sent before it, at most. A receiver takes messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the
-/// network may put them out of order as well.
+/// The difference between a job's first counter and the highest one that has been sent before it, at most. A
+/// receiver takes messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and
+/// the network may put them out of order as well.
 const MAX_LAG: u64 = 768;
 
 /// Room before a message: the outer IPv6 and UDP headers, the link layer's, and our own.
@@ -388,8 +389,6 @@ impl Job for Outgoing {
 
     fn absorb(&mut self, other: Self) -> Result<(), Self> {
         let fits = self.flow == other.flow && Shared::ptr_eq(&self.keypair, &other.keypair);
-        // A GSO packet is cut by itself.
-        let single = |packets: &SkbList| packets.front().is_some_and(|skb| skb.stride() == 0);
         match (&mut self.state, other) {
             (
                 State::Plain(ours),
@@ -397,7 +396,12 @@ impl Job for Outgoing {
                     state: State::Plain(theirs),
                     ..
                 },
-            ) if fits && ours.len() < MAX_COLLECTED && single(ours) && single(&theirs) => {
+                // A GSO packet is cut by itself.
+            ) if fits
+                && ours.len() < MAX_COLLECTED
+                && ours.begins_alone()
+                && theirs.begins_alone() =>
+            {
                 ours.append(theirs);
                 Ok(())
             }

@@ -49,11 +49,6 @@ SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->d
 SKB_BOOL(skb_shared, skb_shared(skb))
 SKB_BOOL(skb_cloned, skb_cloned(skb))
 SKB_BOOL(skb_needs_checksum, skb->ip_summed == CHECKSUM_PARTIAL)
-void net_helper_skb_set_inner_network_header(struct sk_buff *skb, int offset)
-{
-	skb_set_inner_network_header(skb, offset);
-}
-
 SKB_INT(skb_checksum_start_offset, skb_checksum_start_offset(skb))
 SKB_U32(skb_checksum_offset, skb->csum_offset)
 SKB_U32(skb_hash_raw, skb->hash)
@@ -134,6 +129,11 @@ void net_helper_skb_add_buffer(struct sk_buff *skb, void *data, unsigned int len
 
 	skb_mark_for_recycle(skb);
 	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, data - page_address(page), len, size);
+}
+
+void net_helper_skb_set_inner_network_header(struct sk_buff *skb, int offset)
+{
+	skb_set_inner_network_header(skb, offset);
 }
 
 void *net_helper_skb_frag_address(const struct sk_buff *skb, unsigned int frag)

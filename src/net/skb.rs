@@ -138,37 +138,37 @@ impl Skb {
         if to.len() != self.len() {
             return;
         }
-        let raw = self.as_ptr();
-        // SAFETY: By the type invariant.
-        let place = unsafe {
-            bindings::skb_needs_checksum(raw).then(|| {
-                let start = usize::try_from(bindings::skb_checksum_start_offset(raw)).ok()?;
-                let end = start
-                    .checked_add(bindings::skb_checksum_offset(raw) as usize)?
-                    .checked_add(2)?;
-                (start <= self.linear().len() && end <= to.len()).then_some(end.checked_sub(2)?)
-            })
-        };
-        let sum = match place {
-            // Linux 7.2 takes it for granted that the places are in the packet.
-            Some(None) => {
-                if !self.copy_bytes(0, to) {
-                    to.fill(0);
-                }
-                return;
+        let Some(at) = self.checksum_place() else {
+            if !self.copy_bytes(0, to) {
+                to.fill(0);
             }
-            Some(Some(at)) => Some(at),
-            None => None,
+            return;
         };
-        // SAFETY: The packet is ours; `to` has its length.
-        unsafe { bindings::skb_copy_and_csum_dev(raw, to.as_mut_ptr()) };
+        // SAFETY: The packet is ours; `to` has its length. Linux 7.2 takes it for granted that the places of what is to
+        // be summed and of the checksum are in the packet.
+        unsafe { bindings::skb_copy_and_csum_dev(self.as_ptr(), to.as_mut_ptr()) };
         // Zero would mean that a UDP packet has no checksum; for TCP both stand for zero.
-        if let Some(sum @ [0, 0]) = sum
-            .and_then(|at| to.get_mut(at..))
-            .and_then(|rest| rest.first_chunk_mut())
-        {
+        if let Some(sum @ [0, 0]) = to.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
             *sum = [0xff, 0xff];
         }
+    }
+
+    /// Where the checksum is to be that was left to the hardware, if it was and can be.
+    fn checksum_place(&self) -> Option<usize> {
+        let raw = self.as_ptr();
+        // SAFETY: By the type invariant.
+        let (start, offset) = unsafe {
+            if !bindings::skb_needs_checksum(raw) {
+                return None;
+            }
+            (
+                usize::try_from(bindings::skb_checksum_start_offset(raw)).ok()?,
+                bindings::skb_checksum_offset(raw) as usize,
+            )
+        };
+        let at = start.checked_add(offset)?;
+        let fits = start <= self.linear().len() && at.checked_add(2)? <= self.len();
+        fits.then_some(at)
     }
 
     /// `N` octets at `offset` of the data.

@@ -93,10 +93,9 @@ a wg set wg0 peer "$other" remove
 check "with the peer goes what waited" is "$(lost a | sed 's/ tx_drop_no_route+1$//')" "tx_drop_closed+1"
 
 # What the host itself drops on the way out; quickly, before the silence of the peer leads to a handshake.
-stat() { a cat /sys/class/net/wg0/statistics/"$1"; }
 mute() {
 	a ping -c 1 -W 5 192.168.241.2 >/dev/null
-	packets=$(stat tx_packets) dropped=$(stat tx_dropped) errors=$(stat tx_errors)
+	packets=$(statistic a tx_packets) dropped=$(statistic a tx_dropped) errors=$(statistic a tx_errors)
 	a nft 'table inet mute { chain out { type filter hook output priority 0; udp sport 1000 drop; }; }'
 }
 mute
@@ -108,17 +107,17 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
 s.sendto(bytes(4000), ('192.168.241.2', 7))"
 check "and a train" is "$(lost a)" "tx_drop_outside+4"
-check "the interface says so" is "$(($(stat tx_packets) - packets)) $(($(stat tx_dropped) - dropped))" "0 5"
+check "the interface says so" is "$(($(statistic a tx_packets) - packets)) $(($(statistic a tx_dropped) - dropped))" "0 5"
 a nft delete table inet mute
-outside_v4=$(($(stat tx_dropped) - dropped))
+outside_v4=$(($(statistic a tx_dropped) - dropped))
 a wg set wg0 peer "$PUB_B" endpoint "[fd00::2]:2000"
 mute
 lost a >/dev/null
 a ping -c 1 -W 1 192.168.241.2 >/dev/null
 check "over IPv6 as well" is "$(lost a)" "tx_drop_outside+1"
-check "which the interface calls an error" is "$(($(stat tx_packets) - packets)) $(($(stat tx_errors) - errors))" "0 1"
+check "which the interface calls an error" is "$(($(statistic a tx_packets) - packets)) $(($(statistic a tx_errors) - errors))" "0 1"
 a nft delete table inet mute
-outside_v6=$(($(stat tx_errors) - errors))
+outside_v6=$(($(statistic a tx_errors) - errors))
 a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 lost a >/dev/null
@@ -134,7 +133,7 @@ check "nothing was lost at a" is "$(lost a)" ""
 check "nothing was lost at b" is "$(lost b)" ""
 a ethtool -K wg0 tx-udp-segmentation on >/dev/null 2>&1
 check "the counters agree with those of the interface" \
-	is "$(device_counter a tx_drop_no_peer)" "$(($(stat tx_errors) - 1 - outside_v6))"
+	is "$(device_counter a tx_drop_no_peer)" "$(($(statistic a tx_errors) - 1 - outside_v6))"
 
 # The end of a session: a's messages are held back until b does not want them any more.
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
@@ -166,7 +165,7 @@ check "after some attempts" sh -c "[ $(device_counter a handshakes_retried) -ge 
 check "more packets wait than there is room for, or just as many" is "$(device_counter a tx_drop_no_session_full)" "$full"
 check "those that waited are dropped then" sh -c "[ $(device_counter a tx_drop_handshake_gave_up) -gt 0 ]"
 check "all packets are accounted for" is \
-	"$(($(device_counter a tx_drop_no_session_full) + $(device_counter a tx_drop_handshake_gave_up)))" "$(a cat /sys/class/net/wg0/statistics/tx_dropped | awk -v outside=$outside_v4 '{print $1 - 1 - outside}')"
+	"$(($(device_counter a tx_drop_no_session_full) + $(device_counter a tx_drop_handshake_gave_up)))" "$(statistic a tx_dropped | awk -v outside=$outside_v4 '{print $1 - 1 - outside}')"
 b nft delete table inet deaf
 
 # No private key on the other side.

@@ -249,6 +249,11 @@ device_counter() {
 	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
 }
 
+# A counter that each interface has (ip -s link). usage: statistic NAMESPACE NAME
+statistic() {
+	ip netns exec "$1" cat /sys/class/net/wg0/statistics/"$2"
+}
+
 # A counter of the network stack (nstat). usage: counter NAMESPACE NAME
 counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'

@@ -17,9 +17,6 @@ scarce() {
 	echo -1 >$FAULTS/times
 	echo "$1" >$FAULTS/probability
 }
-statistic() {
-	ip netns exec "$1" cat /sys/class/net/wg0/statistics/"$2"
-}
 # What one end has sent the other one has received, and nothing was dropped.
 all_arrived() {
 	local what

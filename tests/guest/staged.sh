@@ -7,8 +7,7 @@ cd "$(dirname "$0")" && source ./lib.sh
 plan 7
 
 topology
-# Sends TIMES datagrams of COUNT times 1000 octets, each cut into those by whom it may concern; the first octets say
-# which it is. usage: send TIMES COUNT
+# Sends TIMES buffers of COUNT datagrams of 1000 octets, whose first octets say which buffer it is. usage: send TIMES COUNT
 send() {
 	a python3 -c "
 import socket, struct
@@ -39,13 +38,12 @@ print(count, lengths, last)" >/tmp/came 2>&1 &
 	receiver=$!
 	wait_for 20 sh -c "ip netns exec b ss -lun | grep -q :7"
 }
-dropped() { a cat /sys/class/net/wg0/statistics/tx_dropped; }
 
 # b does not answer yet.
 ip -n b link set wg0 down
 receive
 send 4 2
-check "nothing is dropped" is "$(dropped)" 0
+check "nothing is dropped" is "$(statistic a tx_dropped)" 0
 ip -n b link set wg0 up
 wait $receiver
 echo "# $(cat /tmp/came)"
@@ -56,9 +54,9 @@ ip -n a link set wg0 down
 ip -n b link set wg0 down
 ip -n a link set wg0 up
 receive
-before=$(dropped)
+before=$(statistic a tx_dropped)
 send 64 60
-refused=$(($(dropped) - before))
+refused=$(($(statistic a tx_dropped) - before))
 ip -n b link set wg0 up
 wait $receiver
 echo "# $(cat /tmp/came); $refused dropped"

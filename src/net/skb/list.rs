@@ -134,6 +134,11 @@ impl SkbList {
             .fold(0, |sum, skb| sum.saturating_add(skb.messages()))
     }
 
+    /// Whether the first one stands for itself only.
+    pub(crate) fn begins_alone(&self) -> bool {
+        self.front().is_some_and(|skb| skb.stride() == 0)
+    }
+
     /// How many packets they stand for, as they came from the stack.
     pub(crate) fn packets(&self) -> usize {
         self.iter()
