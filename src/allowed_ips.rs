@@ -24,6 +24,7 @@ use kernel::sync::atomic::{
 
 use crate::net::rcu::{
     self,
+    Bare,
     Dying,
     Guard,
     Object,
@@ -34,7 +35,7 @@ use crate::net::rcu::{
 use crate::net::vector::Vector;
 
 /// What a trie is keyed by: the address of one IP version.
-pub(crate) trait Address: Copy + Eq + Send + Sync + Sized + 'static {
+pub(crate) trait Address: Copy + Unpin + Eq + Send + Sync + Sized + 'static {
     /// Bits of an address.
     const LENGTH: u8;
 
@@ -236,7 +237,7 @@ pub(crate) struct Node<V: Owner, A: Address> {
 }
 
 impl<V: Owner, A: Address> Object for Node<V, A> {
-    const BARE: bool = true;
+    const BARE: Option<Bare<Self>> = Some(Bare::YES);
 
     fn release(&self, dying: &Dying) {
         self.children.iter().for_each(|child| child.release(dying));

@@ -34,13 +34,20 @@ use super::bindings;
 
 /// What a [`Shared`] can count references to.
 pub(crate) trait Object: Send + Sync + 'static {
-    /// Nothing but slots, which [`Object::release`] names, and plain numbers; nothing pinned. Such objects
-    /// need no destructor, and the allocator frees them in batches after a grace period, without a callback
-    /// for each.
-    const BARE: bool = false;
+    /// Whether such an object needs no destructor: it has nothing but slots, which [`Object::release`] names, and plain
+    /// numbers. The allocator frees such objects in batches after a grace period, without a callback for each.
+    const BARE: Option<Bare<Self>> = None;
 
-    /// Calls [`Slot::release`] for each slot of a bare object whose last reference is gone.
+    /// Calls [`Slot::release`] for each slot of a bare object whose last reference is gone. What is not named is leaked.
     fn release(&self, _dying: &Dying) {}
+}
+
+/// Evidence that a `T` may be freed without its destructor, as it must not be where it is pinned for good.
+pub(crate) struct Bare<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T: Unpin> Bare<T> {
+    /// Without more ado: a `T` is never pinned for good.
+    pub(crate) const YES: Self = Self(PhantomData);
 }
 
 /// An object whose last reference is gone, but which readers may still look at.
@@ -177,7 +184,7 @@ impl<T: Object> Shared<T> {
         if !self.inner().refs.dec_and_test() {
             return;
         }
-        if !T::BARE || depth > MAX_DEPTH {
+        if T::BARE.is_none() || depth > MAX_DEPTH {
             // SAFETY: Nobody can take a count any more, so this happens once, and the head is used for nothing else.
             // The callback destroys and frees the object after all present readers are done.
             unsafe { bindings::call_rcu(self.inner().head.get(), Some(free::<T>)) };
@@ -192,7 +199,7 @@ impl<T: Object> Shared<T> {
         });
         LIVE.fetch_sub(1, Relaxed);
         // SAFETY: As above. The memory is from `kmalloc()`; the allocator frees it after all present readers are done.
-        // A bare object needs no destructor.
+        // A bare object may do without its destructor.
         unsafe {
             bindings::kvfree_call_rcu(self.inner().head.get().cast(), self.ptr.as_ptr().cast());
         }

@@ -77,9 +77,15 @@ mod net {
 
         pub(crate) struct Dying;
 
+        pub(crate) struct Bare<T: ?Sized>(core::marker::PhantomData<fn(&T)>);
+
+        impl<T: Unpin> Bare<T> {
+            pub(crate) const YES: Self = Self(core::marker::PhantomData);
+        }
+
         pub(crate) trait Object {
             #[allow(dead_code)]
-            const BARE: bool = false;
+            const BARE: Option<Bare<Self>> = None;
 
             /// Not called: the last reference drops what the object leads to.
             #[allow(dead_code)]
