@@ -174,10 +174,7 @@ fn random<const N: usize>() -> [u8; N] {
 /// Answers one received handshake message. May sleep.
 pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
     match take(device, &skb) {
-        Ok(()) => {
-            let _bh = bh::disable();
-            skb.consume();
-        }
+        Ok(()) => skb.consume(&bh::disable()),
         Err(why) => device.drop_packet(skb, why),
     }
 }

@@ -83,7 +83,6 @@ const INNER_HEADROOM: usize = 128;
 
 /// Messages of transport data that came in together, on their way up.
 pub(crate) struct Incoming {
-    peer: Shared<Peer>,
     keypair: Shared<Keypair>,
     endpoint: Endpoint,
     outer_ds: u8,
@@ -139,8 +138,7 @@ fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
     };
     for _ in 0..skip {
         if let Some(taken) = messages.pop_front() {
-            let _bh = bh::disable();
-            taken.consume();
+            taken.consume(&bh::disable());
         }
     }
     for skb in messages {
@@ -217,16 +215,15 @@ fn receive_data<'a>(
         false
     };
     let job = Incoming {
-        peer,
         keypair,
         endpoint,
         outer_ds: skb.outer_ds(),
         state: State::Sealed(SkbList::of(skb)),
     };
     let started = if in_a_row || !at_once {
-        device.workers.open.collect(job).map(|()| None)
+        device.workers.open.collect(peer, job).map(|()| None)
     } else {
-        device.workers.open.start(job)
+        device.workers.open.start(peer, job)
     };
     match started {
         Ok(ready) => ready,
@@ -255,9 +252,14 @@ enum Unopened {
 impl Incoming {
     /// Opens messages and adds them to `opened`; those that are not authentic are dropped. The messages of a
     /// train from the first one on that is not for this keypair come back, with the number of those before it.
-    fn open(&self, skb: Skb, opened: &mut LinearList) -> Option<(Skb, usize)> {
+    fn open(
+        &self,
+        device: &Device,
+        skb: Skb,
+        opened: &mut LinearList,
+        bh: &BhGuard,
+    ) -> Option<(Skb, usize)> {
         let alone = skb.stride() == 0;
-        let device = &self.peer.device;
         if alone && !self.keypair.may_receive(now()) {
             device.drop_packet(skb, Dropped::SessionEnded);
             return None;
@@ -275,7 +277,6 @@ impl Incoming {
         };
         // The contents may belong to somebody else as well, so they stay as they are.
         let stride = if alone { skb.len() } else { skb.stride() };
-        let bh = bh::disable();
         let mut reader = Reader::new(&skb);
         let mut offset = 0usize;
         let mut before = 0usize;
@@ -283,7 +284,7 @@ impl Incoming {
         let (mut lost, mut any) = (None, false);
         while offset < skb.len() {
             let len = skb.len().saturating_sub(offset).min(stride);
-            match self.open_copy(&mut reader, offset, len, &bh) {
+            match self.open_copy(device, &mut reader, offset, len, bh) {
                 Ok(packet) => {
                     opened.push_back(packet);
                     any = true;
@@ -306,7 +307,7 @@ impl Incoming {
         }
         match lost {
             Some(why) if !any => skb.drop_for(why.reason()),
-            _ => skb.consume(),
+            _ => skb.consume(bh),
         }
         None
     }
@@ -332,6 +333,7 @@ impl Incoming {
     /// Opens the message of `len` octets at `offset` into a packet of its own.
     fn open_copy(
         &self,
+        device: &Device,
         reader: &mut Reader<'_>,
         offset: usize,
         len: usize,
@@ -339,7 +341,7 @@ impl Incoming {
     ) -> Result<LinearSkb, Unopened> {
         let sealed_len = len.checked_sub(DATA_HEADER_LEN).ok_or(Unopened::NotOurs)?;
         let plain_len = sealed_len.checked_sub(TAG_LEN).ok_or(Unopened::NotOurs)?;
-        let buffers = &self.peer.device.workers.buffers;
+        let buffers = &device.workers.buffers;
         let mut packet = LinearSkb::from_pool(buffers, INNER_HEADROOM, sealed_len, bh)
             .or_else(|_| LinearSkb::with_len(INNER_HEADROOM, sealed_len))
             .map_err(|_| Unopened::Lost(Dropped::RxNoMemory))?;
@@ -374,7 +376,7 @@ impl Incoming {
         };
         if !authentic {
             // The message is dropped where it came in.
-            Skb::from(packet).consume();
+            Skb::from(packet).consume(bh);
             return Err(Unopened::Lost(Dropped::NotAuthentic));
         }
         packet.trim(plain_len);
@@ -397,8 +399,13 @@ impl Incoming {
     }
 
     /// What authentic messages set in motion, and the packets inside, if any.
-    fn deliver(&self, packets: LinearList, gro: &mut Gro) {
-        let peer = &self.peer;
+    fn deliver(
+        &self,
+        peer: &Shared<Peer>,
+        packets: LinearList,
+        mut gro: Pin<&mut Gro>,
+        bh: &BhGuard,
+    ) {
         let device = &peer.device;
         Peer::heard_from(peer, self.endpoint);
         peer.one_way.answered();
@@ -416,7 +423,7 @@ impl Incoming {
             }
             return;
         };
-        let mut admission = Admission::new(self, dev, &guard);
+        let mut admission = Admission::new(self, peer, dev, &guard);
         let mut data = false;
         let mut octets = 0usize;
         let mut unmerged = None;
@@ -446,9 +453,9 @@ impl Incoming {
                     octets = octets.saturating_add(message_len);
                     dev.rx_stats(message_len);
                     if len != 0 {
-                        mergeable = pass_up(packet, gro, &mut unmerged);
+                        mergeable = pass_up(packet, gro.as_mut(), &mut unmerged);
                     } else {
-                        Skb::from(packet).consume();
+                        Skb::from(packet).consume(bh);
                     }
                 }
                 Err(why) => {
@@ -490,7 +497,7 @@ impl Incoming {
 /// last packet that there was nothing to merge with; most applications want their datagrams one by one,
 /// and looking for others in vain costs as much as receiving.
 /// Says whether the packet could be merged with others.
-fn pass_up(packet: LinearSkb, gro: &mut Gro, unmerged: &mut Option<[u8; 13]>) -> bool {
+fn pass_up(packet: LinearSkb, gro: Pin<&mut Gro>, unmerged: &mut Option<[u8; 13]>) -> bool {
     let flow = udp_flow(packet.data());
     if flow.is_some() && flow == *unmerged {
         gro.receive_alone(packet);
@@ -530,17 +537,19 @@ fn keep_key_fresh(peer: &Shared<Peer>) {
 }
 
 impl Job for Incoming {
+    type Owner = Peer;
+
     type Scope = Gro;
 
     // Packets go up the stack, not into a queue.
     const ON_ONE_CPU: bool = false;
 
-    fn with_scope<R>(f: impl FnOnce(&mut Gro) -> R) -> R {
-        gro::with_gro(&bh::disable(), f)
+    fn with_scope<R>(bh: &BhGuard, f: impl FnOnce(Pin<&mut Gro>) -> R) -> R {
+        gro::with_gro(bh, f)
     }
 
-    fn lane(&self) -> &Lane<Self> {
-        &self.peer.incoming
+    fn lane<'a>(&self, peer: &'a Peer) -> &'a Lane<Self> {
+        &peer.incoming
     }
 
     fn cost(&self) -> usize {
@@ -573,32 +582,32 @@ impl Job for Incoming {
         }
     }
 
-    fn process(&mut self) {
+    fn process(&mut self, peer: &Shared<Peer>, bh: &BhGuard) {
         if let State::Sealed(packets) = core::mem::replace(&mut self.state, State::Spent) {
             let mut opened = LinearList::new();
             let mut others = None;
             for skb in packets {
                 // Only a train has others, and that is the only packet then.
-                others = self.open(skb, &mut opened);
+                others = self.open(&peer.device, skb, &mut opened, bh);
             }
             self.state = State::Open(opened, others);
         }
     }
 
-    fn complete(&mut self, gro: &mut Gro) {
+    fn complete(&mut self, peer: &Shared<Peer>, gro: Pin<&mut Gro>, bh: &BhGuard) {
         let State::Open(packets, others) = core::mem::replace(&mut self.state, State::Spent) else {
             return;
         };
         let (packets, refused) = self.keypair.accept_counters(packets);
         for packet in refused {
-            debug::invalid_nonce(&self.peer.device, packet.tag(), &self.keypair);
-            self.peer.device.drop_packet(packet, Dropped::Replay);
+            debug::invalid_nonce(&peer.device, packet.tag(), &self.keypair);
+            peer.device.drop_packet(packet, Dropped::Replay);
         }
         if !packets.is_empty() {
-            self.deliver(packets, gro);
+            self.deliver(peer, packets, gro, bh);
         }
         if let Some((skb, skip)) = others {
-            receive_apart(&self.peer.device, skb, skip);
+            receive_apart(&peer.device, skb, skip);
         }
     }
 }

@@ -38,6 +38,7 @@ use crate::keypair::{
     now,
     Keypair, //
 };
+use crate::net::bh::BhGuard;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::icmp;
@@ -89,7 +90,6 @@ pub(crate) const HEADROOM: usize = TUNNEL_HEADROOM + DATA_HEADER_LEN;
 
 /// Packets for one peer on their way to the socket: a GSO packet, or single ones of one flow.
 pub(crate) struct Outgoing {
-    peer: Shared<Peer>,
     keypair: Shared<Keypair>,
     flow: u32,
     state: State,
@@ -184,17 +184,17 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
     if let Some(keypair) = keypair {
         peer.singles.interrupt();
         let collect = skb.stride() == 0 && peer.one_way.sent(now);
-        let job = Outgoing::new(peer, keypair, skb);
+        let job = Outgoing::new(keypair, skb);
         let workers = &peer.device.workers;
         let started = if collect {
-            workers.collect.collect(job).map(|()| None)
+            workers.collect.collect(peer.clone(), job).map(|()| None)
         } else {
-            workers.seal.start(job)
+            workers.seal.start(peer.clone(), job)
         };
         match started {
             Ok(Some(ready)) => ready.run(),
             Ok(None) => {}
-            Err(job) => job.refused(),
+            Err(job) => job.refused(&peer.device),
         }
         return;
     }
@@ -226,9 +226,9 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
     };
     // Submitted under the lock, so that two senders cannot swap what they took.
     while let Some(skb) = staged.pop() {
-        let job = Outgoing::new(peer, keypair.clone(), skb);
-        if let Err(job) = peer.device.workers.seal.collect(job) {
-            job.refused();
+        let job = Outgoing::new(keypair.clone(), skb);
+        if let Err(job) = peer.device.workers.seal.collect(peer.clone(), job) {
+            job.refused(&peer.device);
         }
     }
 }
@@ -259,29 +259,27 @@ fn outer_ds(inner: u8) -> u8 {
 }
 
 impl Outgoing {
-    fn new(peer: &Shared<Peer>, keypair: Shared<Keypair>, mut skb: Skb) -> Self {
+    fn new(keypair: Shared<Keypair>, mut skb: Skb) -> Self {
         Self {
             // The inner flow hash stays with the message, so that the outer path sees flows.
             flow: skb.flow(),
-            peer: peer.clone(),
             keypair,
             state: State::Plain(SkbList::of(skb)),
         }
     }
 
     /// Drops the packets, for which there was no room.
-    fn refused(self) {
+    fn refused(self, device: &Device) {
         if let State::Plain(packets) = self.state {
             let why = Dropped::TxQueueFull;
             let count = packets.packets();
             packets.drop_for(why.reason());
-            self.peer.device.count_tx_dropped(why, count);
+            device.count_tx_dropped(why, count);
         }
     }
 
     /// Hands sealed messages to the socket.
-    fn send(&self, messages: SkbList) {
-        let peer = &self.peer;
+    fn send(&self, peer: &Shared<Peer>, messages: SkbList) {
         let Some(mut endpoint) = peer.endpoint() else {
             let why = Dropped::NoEndpoint;
             peer.device.dropped(why, messages.messages());
@@ -368,16 +366,18 @@ fn keep_key_fresh(peer: &Shared<Peer>) {
 }
 
 impl Job for Outgoing {
+    type Owner = Peer;
+
     type Scope = ();
 
     const ON_ONE_CPU: bool = true;
 
-    fn with_scope<R>(f: impl FnOnce(&mut ()) -> R) -> R {
-        f(&mut ())
+    fn with_scope<R>(_bh: &BhGuard, f: impl FnOnce(Pin<&mut ()>) -> R) -> R {
+        f(Pin::new(&mut ()))
     }
 
-    fn lane(&self) -> &Lane<Self> {
-        self.peer.outgoing.of(self.flow)
+    fn lane<'a>(&self, peer: &'a Peer) -> &'a Lane<Self> {
+        peer.outgoing.of(self.flow)
     }
 
     fn cost(&self) -> usize {
@@ -409,23 +409,23 @@ impl Job for Outgoing {
         }
     }
 
-    fn process(&mut self) {
+    fn process(&mut self, peer: &Shared<Peer>, bh: &BhGuard) {
         if let State::Plain(packets) = core::mem::replace(&mut self.state, State::Spent) {
             let first = self.keypair.position();
-            let messages = self.seal(packets);
+            let messages = self.seal(&peer.device, packets, bh);
             self.state = State::Sealed(messages, first..self.keypair.position());
         }
     }
 
-    fn complete(&mut self, _scope: &mut ()) {
+    fn complete(&mut self, peer: &Shared<Peer>, _scope: Pin<&mut ()>, _bh: &BhGuard) {
         match core::mem::replace(&mut self.state, State::Spent) {
             State::Sealed(mut messages, mut counters) if !messages.is_empty() => {
                 if self.keypair.lag(counters.start) > MAX_LAG {
-                    messages = self.renew(messages);
+                    messages = self.renew(&peer.device, messages);
                     counters.end = self.keypair.position();
                 }
                 self.keypair.sent_below(counters.end);
-                self.send(messages);
+                self.send(peer, messages);
             }
             _ => {}
         }

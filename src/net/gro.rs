@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/net/gro.h`](srctree/include/net/gro.h)
 
-use core::pin::Pin;
+use core::pin::{
+    pin,
+    Pin, //
+};
 
 use super::bh::BhGuard;
 use super::bindings;
@@ -17,26 +20,26 @@ use super::skb::{
 ///
 /// # Invariants
 ///
-/// The node's lists are initialised and the node is not moved; bottom halves are off.
+/// The node's lists are initialised, and bottom halves are off.
 pub(crate) struct Gro {
     node: bindings::gro_node,
     _pin: core::marker::PhantomPinned,
 }
 
 /// Runs `f` with a place for received packets, and passes on what is there afterwards.
-pub(crate) fn with_gro<R>(_bh: &BhGuard, f: impl FnOnce(&mut Gro) -> R) -> R {
-    let mut gro = Gro {
+pub(crate) fn with_gro<R>(_bh: &BhGuard, f: impl FnOnce(Pin<&mut Gro>) -> R) -> R {
+    let mut gro = pin!(Gro {
         node: bindings::gro_node::default(),
         _pin: core::marker::PhantomPinned,
-    };
+    });
+    let node = gro.as_mut().node();
     // An empty list points to itself, so this is done in the place where the node stays.
-    for bucket in &mut gro.node.hash {
+    for bucket in &mut node.hash {
         init_list(&mut bucket.list);
     }
-    init_list(&mut gro.node.rx_list);
-    let result = f(&mut gro);
-    // SAFETY: `gro` is not moved after the lists were initialised.
-    unsafe { Pin::new_unchecked(&mut gro) }.flush();
+    init_list(&mut node.rx_list);
+    let result = f(gro.as_mut());
+    gro.flush();
     result
 }
 
@@ -46,29 +49,34 @@ fn init_list(list: &mut bindings::list_head) {
 }
 
 impl Gro {
+    fn node(self: Pin<&mut Self>) -> &mut bindings::gro_node {
+        // SAFETY: Nobody in this module, which alone can reach the node, moves it.
+        unsafe { &mut self.get_unchecked_mut().node }
+    }
+
     /// Takes a packet that a device has received. `false` if there is nothing that it could be merged with,
     /// now or later: the same will be true of what belongs to the same flow and is in the same scope.
-    pub(crate) fn receive(&mut self, skb: LinearSkb) -> bool {
+    pub(crate) fn receive(self: Pin<&mut Self>, skb: LinearSkb) -> bool {
         // SAFETY: By the type invariant; the packet is handed over.
-        let result =
-            unsafe { bindings::gro_receive_skb(&mut self.node, Skb::from(skb).into_raw()) };
+        let result = unsafe { bindings::gro_receive_skb(self.node(), Skb::from(skb).into_raw()) };
         result != bindings::gro_result_GRO_NORMAL
     }
 
     /// Takes a packet of which [`Gro::receive`] would say `false`.
-    pub(crate) fn receive_alone(&mut self, skb: LinearSkb) {
+    pub(crate) fn receive_alone(self: Pin<&mut Self>, skb: LinearSkb) {
+        let node = self.node();
         let skb = Skb::from(skb).into_raw();
         // SAFETY: By the type invariant; the packet is handed over, and a packet may be on this list
         // instead of on one that is linked by `next`.
-        unsafe { bindings::skb_list_add_tail(skb, &mut self.node.rx_list) };
-        self.node.rx_count = self.node.rx_count.saturating_add(1);
+        unsafe { bindings::skb_list_add_tail(skb, &mut node.rx_list) };
+        node.rx_count = node.rx_count.saturating_add(1);
     }
 
     fn flush(self: Pin<&mut Self>) {
-        // SAFETY: Nothing is moved. By the type invariant the lists are good; what is on the list of
-        // finished packets is handed over, and the list is not used again.
+        let node = self.node();
+        // SAFETY: By the type invariant the lists are good; what is on the list of finished packets is handed over, and
+        // the list is not used again.
         unsafe {
-            let node = &mut self.get_unchecked_mut().node;
             bindings::__gro_flush(node, false);
             if node.rx_count != 0 {
                 bindings::netif_receive_skb_list(&mut node.rx_list);

@@ -48,6 +48,10 @@ use super::bh::{
     BhLock, //
 };
 use super::bindings;
+use super::rcu::{
+    Object,
+    Shared, //
+};
 use super::vector::Vector;
 use super::workqueue::Queue;
 use crate::new_bh_lock;
@@ -60,6 +64,9 @@ const BATCH_JOBS: usize = 64;
 
 /// A piece of work.
 pub(crate) trait Job: Send + Sized + 'static {
+    /// What has the job's lane. The pipeline keeps it while it has the job.
+    type Owner: Object;
+
     /// What completions that follow one another have in common.
     type Scope;
 
@@ -67,12 +74,11 @@ pub(crate) trait Job: Send + Sized + 'static {
     /// what leaves a CPU may be overtaken by what leaves another one later.
     const ON_ONE_CPU: bool;
 
-    /// Makes a scope and runs `f` in it, bottom halves off.
-    fn with_scope<R>(f: impl FnOnce(&mut Self::Scope) -> R) -> R;
+    /// Makes a scope and runs `f` in it.
+    fn with_scope<R>(bh: &BhGuard, f: impl FnOnce(Pin<&mut Self::Scope>) -> R) -> R;
 
-    /// The lane that the job belongs to, reached through something that the job owns: it lives at
-    /// least as long as the job, and is the same each time.
-    fn lane(&self) -> &Lane<Self>;
+    /// The lane that the job belongs to.
+    fn lane<'a>(&self, owner: &'a Self::Owner) -> &'a Lane<Self>;
 
     /// Octets, by which queues are bounded. Asked for before the job is processed.
     fn cost(&self) -> usize;
@@ -87,20 +93,26 @@ pub(crate) trait Job: Send + Sized + 'static {
         Err(other)
     }
 
-    /// Does the work, on any CPU, bottom halves off.
-    fn process(&mut self);
+    /// Does the work, on any CPU.
+    fn process(&mut self, owner: &Shared<Self::Owner>, bh: &BhGuard);
 
-    /// Ends the work, in the lane's order, bottom halves off.
-    fn complete(&mut self, scope: &mut Self::Scope);
+    /// Ends the work, in the lane's order.
+    fn complete(&mut self, owner: &Shared<Self::Owner>, scope: Pin<&mut Self::Scope>, bh: &BhGuard);
 }
 
 /// A job that its submitter may do at once; dropping it does it. Other jobs of the lane wait for it.
+///
+/// # Invariants
+///
+/// `lane` is part of `owner`, and the right to complete jobs there is this value's.
 #[must_use = "the job is done when this is dropped"]
 pub(crate) struct Ready<'a, J: Job> {
     job: J,
+    owner: Shared<J::Owner>,
+    lane: NonNull<Lane<J>>,
     load: &'a Load,
     begun: u64,
-    _bh: BhGuard,
+    bh: BhGuard,
 }
 
 impl<J: Job> Ready<'_, J> {
@@ -110,10 +122,11 @@ impl<J: Job> Ready<'_, J> {
 
 impl<J: Job> Drop for Ready<'_, J> {
     fn drop(&mut self) {
-        self.job.process();
-        J::with_scope(|scope| self.job.complete(scope));
-        // The lane lives as long as the job, and was claimed with it.
-        flush(self.job.lane());
+        let Self { job, owner, bh, .. } = self;
+        job.process(owner, bh);
+        J::with_scope(bh, |scope| job.complete(owner, scope, bh));
+        // SAFETY: By the type invariant the lane lives as long as its owner, which is dropped after this.
+        flush(unsafe { self.lane.as_ref() }, &self.bh);
         self.load.leave(self.begun);
     }
 }
@@ -121,7 +134,7 @@ impl<J: Job> Drop for Ready<'_, J> {
 /// The jobs that wait for one CPU.
 #[pin_data]
 #[repr(C)]
-struct CpuQueue<J> {
+struct CpuQueue<J: Job> {
     work: UnsafeCell<bindings::work_struct>,
     /// The workqueue; lives as long as the pipeline.
     workers: *mut bindings::workqueue_struct,
@@ -138,7 +151,7 @@ struct CpuQueue<J> {
     number: i32,
 }
 
-struct CpuState<J> {
+struct CpuState<J: Job> {
     /// Jobs to be processed.
     waiting: Chain<J>,
     /// What these cost, apart from what they have taken over.
@@ -148,9 +161,9 @@ struct CpuState<J> {
 }
 
 // SAFETY: The work item is used through the workqueue's functions only, the rest is locked.
-unsafe impl<J: Send> Sync for CpuQueue<J> {}
+unsafe impl<J: Job> Sync for CpuQueue<J> {}
 // SAFETY: As above.
-unsafe impl<J: Send> Send for CpuQueue<J> {}
+unsafe impl<J: Job> Send for CpuQueue<J> {}
 
 /// Workers on all CPUs for one kind of job.
 ///
@@ -219,25 +232,29 @@ impl<J: Job> Pipeline<J> {
         self.cpus.get(number).map(|cpu| &**cpu)
     }
 
-    /// Takes a job: the caller gets it back if he is to do it at once, otherwise it is queued for the
-    /// workers. Any context.
+    /// Takes a job of one of the owner's lanes: the caller gets it back if he is to do it at once, otherwise it is
+    /// queued for the workers. Any context.
     ///
     /// # Errors
     ///
     /// As for [`Pipeline::submit`].
-    pub(crate) fn start(&self, job: J) -> Result<Option<Ready<'_, J>>, J> {
+    pub(crate) fn start(&self, owner: Shared<J::Owner>, job: J) -> Result<Option<Ready<'_, J>>, J> {
         let bh = bh::disable();
         if let Some(cpu) = self.this_cpu(&bh) {
-            if cpu.load.permits() && job.lane().claim(cpu.number) {
+            let lane = job.lane(&owner);
+            if cpu.load.permits() && lane.claim(cpu.number) {
+                // INVARIANT: Just claimed.
                 return Ok(Some(Ready {
                     job,
+                    lane: NonNull::from(lane),
+                    owner,
                     begun: cpu.load.enter(),
                     load: &cpu.load,
-                    _bh: bh,
+                    bh,
                 }));
             }
         }
-        self.submit(job).map(|()| None)
+        self.submit(owner, job).map(|()| None)
     }
 
     /// The CPU for the next job: this one unless it has work waiting, else the next in turn.
@@ -263,7 +280,7 @@ impl<J: Job> Pipeline<J> {
     /// # Errors
     ///
     /// The job comes back when too much waits already or there is no memory.
-    pub(crate) fn submit(&self, job: J) -> Result<(), J> {
+    pub(crate) fn submit(&self, owner: Shared<J::Owner>, job: J) -> Result<(), J> {
         let cost = job.cost();
         let Some(cpu) = self.cpus.get(self.choose()).map(|cpu| &**cpu) else {
             return Err(job);
@@ -276,7 +293,8 @@ impl<J: Job> Pipeline<J> {
             Err(_) => return Err(job),
         };
         let node = space.write(Node {
-            lane: job.lane(),
+            lane: job.lane(&owner),
+            owner,
             job: UnsafeCell::new(job),
             cpu,
             home: ptr::null(),
@@ -289,7 +307,7 @@ impl<J: Job> Pipeline<J> {
         let node = NonNull::from(KBox::leak(node));
 
         let mut queue = cpu.state.lock();
-        // SAFETY: The node is not shared yet; its lane lives as long as its job.
+        // SAFETY: The node is not shared yet; its lane lives as long as the node.
         let pushed = unsafe {
             let lane = &*node.as_ref().lane;
             lane.push(node.as_ptr(), cpu.number, self.lane_limit, |home| {
@@ -323,12 +341,11 @@ impl<J: Job> Pipeline<J> {
     /// # Errors
     ///
     /// As for [`Pipeline::submit`].
-    pub(crate) fn collect(&self, job: J) -> Result<(), J> {
-        let lane = ptr::from_ref(job.lane());
-        // SAFETY: It is the job's lane.
-        match unsafe { Lane::absorb(lane, job, self.limit, self.lane_limit) } {
+    pub(crate) fn collect(&self, owner: Shared<J::Owner>, job: J) -> Result<(), J> {
+        let lane = job.lane(&owner);
+        match lane.absorb(job, self.limit, self.lane_limit) {
             Ok(()) => Ok(()),
-            Err(job) => self.submit(job),
+            Err(job) => self.submit(owner, job),
         }
     }
 
@@ -378,7 +395,7 @@ impl<J: Job> CpuQueue<J> {
     }
 
     /// Takes some jobs from the queue and processes them.
-    fn process_batch(&self) -> Chain<J> {
+    fn process_batch(&self, bh: &BhGuard) -> Chain<J> {
         let mut batch = Chain::new();
         let mut cost = 0usize;
         for _ in 0..BATCH_JOBS {
@@ -391,7 +408,7 @@ impl<J: Job> CpuQueue<J> {
                 (*(*raw).lane).begin(raw);
                 self.absorbed.fetch_sub((*raw).absorbed, Relaxed);
                 cost = cost.saturating_add((*raw).whole_cost());
-                (*(*raw).job.get()).process();
+                (*(*raw).job.get()).process(&(*raw).owner, bh);
                 batch.push(node);
             }
             if cost >= BATCH_COST {
@@ -435,7 +452,7 @@ impl<J: Job> CpuQueue<J> {
     /// # Safety
     ///
     /// All jobs on the chain have been processed.
-    unsafe fn finish_chain(&self, mut chain: Chain<J>) {
+    unsafe fn finish_chain(&self, mut chain: Chain<J>, bh: &BhGuard) {
         while let Some(node) = chain.pop() {
             // SAFETY: Until `finish` has it, or it is on another chain, the node is ours; so are those behind it.
             unsafe {
@@ -445,7 +462,7 @@ impl<J: Job> CpuQueue<J> {
                     let more = chain
                         .first()
                         .is_some_and(|next| ptr::eq(node.as_ref().lane, next.as_ref().lane));
-                    finish(node.as_ptr(), !more);
+                    finish(node.as_ptr(), !more, bh);
                     continue;
                 }
                 let mut cost = node.as_ref().whole_cost();
@@ -466,7 +483,7 @@ impl<J: Job> CpuQueue<J> {
 
     /// Processes and completes some jobs; `false` when none is left.
     fn run_batch(&self) -> bool {
-        let _bh = bh::disable();
+        let bh = bh::disable();
         let processed = if J::ON_ONE_CPU {
             self.take_processed()
         } else {
@@ -474,11 +491,11 @@ impl<J: Job> CpuQueue<J> {
         };
         let mut any = processed.first().is_some();
         // SAFETY: All were taken from queues and have been processed.
-        unsafe { self.finish_chain(processed) };
-        let batch = self.process_batch();
+        unsafe { self.finish_chain(processed, &bh) };
+        let batch = self.process_batch(&bh);
         any |= batch.first().is_some();
         // SAFETY: As above.
-        unsafe { self.finish_chain(batch) };
+        unsafe { self.finish_chain(batch, &bh) };
         any
     }
 }

@@ -15,6 +15,10 @@ use core::ptr::{
 
 use kernel::prelude::*;
 
+use super::bh::{
+    self,
+    BhGuard, //
+};
 use super::bindings;
 
 mod linear;
@@ -396,9 +400,10 @@ impl Skb {
         }
     }
 
-    /// Frees the packet as one that was used, not dropped. Bottom halves off.
-    pub(crate) fn consume(self) {
-        // SAFETY: Ownership goes to the function, which with a budget keeps the memory for this CPU.
+    /// Frees the packet as one that was used, not dropped.
+    pub(crate) fn consume(self, _bh: &BhGuard) {
+        // SAFETY: Ownership goes to the function, which with a budget keeps the memory for this CPU; bottom halves are
+        // off.
         unsafe { bindings::napi_consume_skb(self.into_raw(), 1) };
     }
 
@@ -452,7 +457,7 @@ impl Skb {
     pub(super) unsafe fn replaced_by(self, segments: *mut bindings::sk_buff) -> Result<SkbList> {
         match kernel::error::from_err_ptr(segments) {
             Ok(segments) if !segments.is_null() => {
-                self.consume();
+                self.consume(&bh::disable());
                 // SAFETY: The caller's promise.
                 Ok(unsafe { SkbList::from_chain(segments) })
             }

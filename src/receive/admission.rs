@@ -6,11 +6,15 @@
 
 use super::Incoming;
 use crate::net::netdev::NetDevice;
-use crate::net::rcu;
+use crate::net::rcu::{
+    self,
+    Shared, //
+};
 use crate::net::skb::{
     IpVersion,
     LinearSkb, //
 };
+use crate::peer::Peer;
 
 /// Why a packet that was opened does not go up the stack.
 pub(super) enum Dishonest {
@@ -26,6 +30,7 @@ pub(super) enum Dishonest {
 /// one source.
 pub(super) struct Admission<'a> {
     incoming: &'a Incoming,
+    peer: &'a Shared<Peer>,
     dev: &'a NetDevice,
     guard: &'a rcu::Guard,
     last: Option<(IpAddress, bool)>,
@@ -39,9 +44,15 @@ enum IpAddress {
 }
 
 impl<'a> Admission<'a> {
-    pub(super) fn new(incoming: &'a Incoming, dev: &'a NetDevice, guard: &'a rcu::Guard) -> Self {
+    pub(super) fn new(
+        incoming: &'a Incoming,
+        peer: &'a Shared<Peer>,
+        dev: &'a NetDevice,
+        guard: &'a rcu::Guard,
+    ) -> Self {
         Self {
             incoming,
+            peer,
             dev,
             guard,
             last: None,
@@ -80,7 +91,7 @@ impl<'a> Admission<'a> {
                 return allowed;
             }
         }
-        let peer = &self.incoming.peer;
+        let peer = self.peer;
         let table = &peer.device.allowed_ips;
         let owner = match source {
             IpAddress::V4(from) => table.lookup_v4(self.guard, from),

@@ -15,8 +15,9 @@ use crate::counters::{
     Count,
     Dropped, //
 };
+use crate::device::Device;
 use crate::keypair::Keypair;
-use crate::net::bh;
+use crate::net::bh::BhGuard;
 use crate::net::clock;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
@@ -128,30 +129,35 @@ impl Sealer<'_> {
 
 impl Outgoing {
     /// Cuts, counts and seals. What cannot be sealed is counted.
-    pub(super) fn seal(&self, mut packets: SkbList) -> SkbList {
+    pub(super) fn seal(&self, device: &Device, mut packets: SkbList, bh: &BhGuard) -> SkbList {
         let mut sealed = SkbList::new();
         if packets.len() > 1 {
-            packets = self.seal_together(packets, &mut sealed);
+            packets = self.seal_together(device, packets, &mut sealed, bh);
         }
         for skb in packets {
             let count = skb.packets();
             let plan = Plan::of(&skb);
             let result = match Segments::of(skb) {
-                Ok(segments) => self.seal_trains(segments, plan),
-                Err(skb) => self.seal_packets(skb, plan),
+                Ok(segments) => self.seal_trains(device, segments, plan, bh),
+                Err(skb) => self.seal_packets(device, skb, plan),
             };
             match result {
                 Ok(messages) => sealed.append(messages),
-                Err(e) => self.peer.device.count_tx_dropped(unsealed(e), count),
+                Err(e) => device.count_tx_dropped(unsealed(e), count),
             }
         }
         sealed
     }
 
     /// Seals single packets into trains, as far as there are runs of the same length; returns the others.
-    fn seal_together(&self, mut packets: SkbList, sealed: &mut SkbList) -> SkbList {
-        let buffers = &self.peer.device.workers.buffers;
-        let bh = bh::disable();
+    fn seal_together(
+        &self,
+        device: &Device,
+        mut packets: SkbList,
+        sealed: &mut SkbList,
+        bh: &BhGuard,
+    ) -> SkbList {
+        let buffers = &device.workers.buffers;
         let now = clock::monotonic_ns();
         // A train leaves as one: what is to leave at another time does not belong to it.
         let rest_of = |skb: &Skb| (Plan::of(skb), skb.leaves_later(now));
@@ -178,7 +184,7 @@ impl Outgoing {
             let mut room = true;
             for _ in 0..run {
                 // Without memory for more the train is shorter.
-                room = train.make_room(len, &bh).is_ok();
+                room = train.make_room(len, bh).is_ok();
                 let skb = if room { packets.pop_front() } else { None };
                 let Some(skb) = skb else {
                     break;
@@ -187,8 +193,8 @@ impl Outgoing {
                 counter = counter.wrapping_add(1);
                 match added {
                     Ok(skb) if model.is_none() => model = Some(skb),
-                    Ok(skb) => skb.consume(),
-                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), 1),
+                    Ok(skb) => skb.consume(bh),
+                    Err(e) => device.count_tx_dropped(unsealed(e), 1),
                 }
             }
             if let Some(model) = model {
@@ -198,9 +204,9 @@ impl Outgoing {
                         skb.set_tag(u64::from(plan.ds));
                         sealed.push_back(skb);
                     }
-                    Err(e) => self.peer.device.count_tx_dropped(unsealed(e), messages),
+                    Err(e) => device.count_tx_dropped(unsealed(e), messages),
                 }
-                model.consume();
+                model.consume(bh);
             }
             if !room {
                 break;
@@ -237,10 +243,10 @@ impl Outgoing {
     }
 
     /// Seals the packets that `skb` stands for into messages of their own.
-    fn seal_packets(&self, skb: Skb, plan: Plan) -> Result<SkbList> {
+    fn seal_packets(&self, device: &Device, skb: Skb, plan: Plan) -> Result<SkbList> {
         let mut messages = SkbList::new();
         if skb.stride() != 0 {
-            self.peer.device.count(Count::TxSoftwareSegmented, 1);
+            device.count(Count::TxSoftwareSegmented, 1);
         }
         let packets = skb.segment()?;
         let mut counter = self.reserve(packets.len())?;
@@ -256,12 +262,18 @@ impl Outgoing {
     }
 
     /// Seals the packets that a GSO packet stands for into trains of messages.
-    fn seal_trains(&self, mut segments: Segments, plan: Plan) -> Result<SkbList> {
+    fn seal_trains(
+        &self,
+        device: &Device,
+        mut segments: Segments,
+        plan: Plan,
+        bh: &BhGuard,
+    ) -> Result<SkbList> {
         let message_len = plan.message_len(segments.next_len().ok_or(EINVAL)?);
         let total = segments.count();
         let capacity = train::capacity(message_len);
         if capacity < 2 || total < 2 {
-            return self.seal_packets(segments.into_packet(), plan);
+            return self.seal_packets(device, segments.into_packet(), plan);
         }
         let counter = self.reserve(total)?;
         let mut sealer = Sealer {
@@ -274,10 +286,10 @@ impl Outgoing {
         let planned = train::pieces(total, trains);
         let mut messages = SkbList::new();
         while segments.next_len().is_some() {
-            let built = self.seal_train(&mut segments, &mut sealer, message_len, planned);
+            let built = seal_train(device, &mut segments, &mut sealer, message_len, planned, bh);
             // Without memory for a train there may be some for one message.
             let built = built.or_else(|_| {
-                self.peer.device.count(Count::TxTrainNoMemory, 1);
+                device.count(Count::TxTrainNoMemory, 1);
                 sealer.seal_alone(&mut segments)
             });
             match built {
@@ -287,45 +299,17 @@ impl Outgoing {
                 }
                 Err(e) => {
                     let left = segments.count();
-                    self.peer.device.count_tx_dropped(unsealed(e), left);
+                    device.count_tx_dropped(unsealed(e), left);
                     break;
                 }
             }
         }
-        segments.into_packet().consume();
+        segments.into_packet().consume(bh);
         Ok(messages)
     }
 
-    /// One train of up to `planned` messages; shorter if memory is.
-    fn seal_train(
-        &self,
-        segments: &mut Segments,
-        sealer: &mut Sealer<'_>,
-        message_len: usize,
-        planned: usize,
-    ) -> Result<Skb> {
-        let bh = bh::disable();
-        let buffers = &self.peer.device.workers.buffers;
-        let mut train = Train::new(buffers, TUNNEL_HEADROOM, message_len, planned)?;
-        for _ in 0..planned {
-            let Some(len) = sealer.next_len(segments) else {
-                break;
-            };
-            let added = train
-                .make_room(len, &bh)
-                .and_then(|()| train.add(len, |to| sealer.seal_next(segments, to)));
-            if added.is_err() {
-                break;
-            }
-        }
-        let messages = train.count();
-        train.finish(segments.packet()).inspect_err(|e| {
-            self.peer.device.count_tx_dropped(unsealed(*e), messages);
-        })
-    }
-
     /// Seals messages anew, with the counters that are next. What cannot be sealed is counted.
-    pub(super) fn renew(&self, messages: SkbList) -> SkbList {
+    pub(super) fn renew(&self, device: &Device, messages: SkbList) -> SkbList {
         let session = &self.keypair.session;
         let mut renewed = SkbList::new();
         for mut skb in messages {
@@ -348,11 +332,11 @@ impl Outgoing {
             });
             match result {
                 Ok(()) => {
-                    self.peer.device.count(Count::TxResealed, count);
+                    device.count(Count::TxResealed, count);
                     renewed.push_back(skb);
                 }
                 Err(e) => {
-                    self.peer.device.count_tx_dropped(unsealed(e), count);
+                    device.count_tx_dropped(unsealed(e), count);
                     skb.drop_for(unsealed(e).reason());
                 }
             }
@@ -378,6 +362,34 @@ impl Outgoing {
         message.set_tag(u64::from(plan.ds));
         Ok(message)
     }
+}
+
+/// One train of up to `planned` messages; shorter if memory is.
+fn seal_train(
+    device: &Device,
+    segments: &mut Segments,
+    sealer: &mut Sealer<'_>,
+    message_len: usize,
+    planned: usize,
+    bh: &BhGuard,
+) -> Result<Skb> {
+    let buffers = &device.workers.buffers;
+    let mut train = Train::new(buffers, TUNNEL_HEADROOM, message_len, planned)?;
+    for _ in 0..planned {
+        let Some(len) = sealer.next_len(segments) else {
+            break;
+        };
+        let added = train
+            .make_room(len, bh)
+            .and_then(|()| train.add(len, |to| sealer.seal_next(segments, to)));
+        if added.is_err() {
+            break;
+        }
+    }
+    let messages = train.count();
+    train.finish(segments.packet()).inspect_err(|e| {
+        device.count_tx_dropped(unsealed(*e), messages);
+    })
 }
 
 /// Why a packet is dropped that could not be sealed.

@@ -7,7 +7,10 @@ use core::ptr::{
     NonNull, //
 };
 
-use super::Node;
+use super::{
+    Job,
+    Node, //
+};
 
 /// Nodes in the order in which they came. Dropping a chain does nothing to them.
 ///
@@ -15,15 +18,15 @@ use super::Node;
 ///
 /// `head` to `tail` are linked by `next_on_cpu`, which only the holder of the chain uses; the nodes are not done, and on
 /// no other chain.
-pub(super) struct Chain<J> {
+pub(super) struct Chain<J: Job> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
 }
 
-// SAFETY: Jobs may be sent, and the nodes are the chain's.
-unsafe impl<J: Send> Send for Chain<J> {}
+// SAFETY: Jobs and owners may be sent, and the nodes are the chain's.
+unsafe impl<J: Job> Send for Chain<J> {}
 
-impl<J> Chain<J> {
+impl<J: Job> Chain<J> {
     /// Without a node.
     pub(super) const fn new() -> Self {
         // INVARIANT: There is none.

@@ -12,8 +12,12 @@ use super::{
     CpuQueue,
     Job, //
 };
-use crate::net::bh::BhLock;
+use crate::net::bh::{
+    BhGuard,
+    BhLock, //
+};
 use crate::net::clock;
+use crate::net::rcu::Shared;
 use crate::net::workqueue;
 use crate::new_bh_lock;
 
@@ -21,12 +25,13 @@ use crate::new_bh_lock;
 ///
 /// # Invariants
 ///
-/// `lane` is the job's lane, `cpu` the queue that the node is on or was taken from, and `home` that of the CPU
+/// `lane` is the job's lane and part of `owner`, `cpu` the queue that the node is on or was taken from, and `home` that of the CPU
 /// where it has to be completed; all live as long as the node. `stage` and `absorbed` are guarded by the lane's
 /// lock. While the job waits only the holder of that lock uses it, while it is in work only the worker that took it
 /// does, and when it is done only the one that flushes the lane.
-pub(super) struct Node<J> {
+pub(super) struct Node<J: Job> {
     pub(super) job: UnsafeCell<J>,
+    pub(super) owner: Shared<J::Owner>,
     pub(super) lane: *const Lane<J>,
     pub(super) cpu: *const CpuQueue<J>,
     /// Null if it does not matter.
@@ -39,7 +44,7 @@ pub(super) struct Node<J> {
     pub(super) stage: Stage,
 }
 
-impl<J> Node<J> {
+impl<J: Job> Node<J> {
     /// The cost of all that the job does, once nothing is added to it any more.
     pub(super) fn whole_cost(&self) -> usize {
         self.cost.saturating_add(self.absorbed)
@@ -59,7 +64,7 @@ pub(super) enum Stage {
 
 /// The order of some jobs.
 #[pin_data]
-pub(crate) struct Lane<J> {
+pub(crate) struct Lane<J: Job> {
     #[pin]
     state: BhLock<LaneState<J>>,
 }
@@ -67,7 +72,7 @@ pub(crate) struct Lane<J> {
 /// # Invariants
 ///
 /// `head` to `tail` are linked by `next_in_lane`; the lane owns the nodes.
-struct LaneState<J> {
+struct LaneState<J: Job> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
     /// Cost of all jobs from `head` to `tail`.
@@ -80,10 +85,10 @@ struct LaneState<J> {
     completed: usize,
 }
 
-// SAFETY: The nodes are owned, and jobs may be sent.
-unsafe impl<J: Send> Send for LaneState<J> {}
+// SAFETY: The nodes are owned, and jobs and their owners may be sent.
+unsafe impl<J: Job> Send for LaneState<J> {}
 
-impl<J> LaneState<J> {
+impl<J: Job> LaneState<J> {
     /// No job is under way.
     fn is_idle(&self) -> bool {
         self.head.is_null() && !self.flushing
@@ -182,17 +187,11 @@ impl<J: Job> Lane<J> {
 
     /// Adds `job` to the last one of the lane, if that still waits.
     ///
-    /// # Safety
+    /// # Errors
     ///
-    /// `this` is the job's lane.
-    pub(super) unsafe fn absorb(
-        this: *const Self,
-        job: J,
-        limit: usize,
-        lane_limit: usize,
-    ) -> Result<(), J> {
-        // SAFETY: The lane lives as long as a job of it: `job`, and if that goes, the one on the list.
-        let mut state = unsafe { &*this }.state.lock();
+    /// `job`, if the two do not fit together, or too much waits already.
+    pub(super) fn absorb(&self, job: J, limit: usize, lane_limit: usize) -> Result<(), J> {
+        let mut state = self.state.lock();
         let tail = state.tail;
         // SAFETY: The lane owns its nodes. A job that waits is used by who holds the lock.
         unsafe {
@@ -258,8 +257,8 @@ impl<J: Job> Lane<J> {
 ///
 /// The caller has taken `node` from a CPU queue and has processed it; it is the worker of the node's home, if the
 /// node has one. Without `may_flush`, it holds another node of the same lane that it will finish with it.
-pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool) {
-    // SAFETY: Until it is done nobody else uses the node, and the lane lives as long as its job.
+pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool, bh: &BhGuard) {
+    // SAFETY: Until it is done nobody else uses the node, and the lane lives as long as the node.
     let lane = unsafe { &*(*node).lane };
     let mut state = lane.state.lock();
     // SAFETY: As above.
@@ -271,12 +270,12 @@ pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool) {
     // keeps the lane alive.
     state.flushing = true;
     drop(state);
-    flush(lane);
+    flush(lane, bh);
 }
 
 /// Completes what the lane has ready, and gives up the right to do so. The caller has that right, and
 /// something that keeps the lane alive until it is the first to be completed here.
-pub(super) fn flush<J: Job>(lane: &Lane<J>) {
+pub(super) fn flush<J: Job>(lane: &Lane<J>, bh: &BhGuard) {
     let mut last: Option<KBox<Node<J>>> = None;
     loop {
         let mut state = lane.state.lock();
@@ -289,9 +288,10 @@ pub(super) fn flush<J: Job>(lane: &Lane<J>) {
         }
         drop(state);
         // The scope ends before anybody else may go on: its end may be what others see of the order.
-        J::with_scope(|scope| {
+        J::with_scope(bh, |mut scope| {
             while let Some(mut current) = lane.pop_done() {
-                current.job.get_mut().complete(scope);
+                let Node { job, owner, .. } = &mut *current;
+                job.get_mut().complete(owner, scope.as_mut(), bh);
                 last = Some(current);
             }
         });
