@@ -255,7 +255,7 @@ impl Device {
     /// Drops a packet, or as many as it stands for.
     pub(crate) fn drop_packet(&self, skb: impl Into<Skb>, why: Dropped) {
         let skb = skb.into();
-        self.dropped(why, skb.messages());
+        self.dropped(why, skb.packets());
         skb.drop_for(why.reason());
     }
 

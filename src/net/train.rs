@@ -296,7 +296,7 @@ impl Skb {
         Ok(())
     }
 
-    /// How many packets it stands for as it came from the stack, whose headers count only once.
+    /// How many packets it stands for as it came from the stack; where that has headers they are there only once.
     pub(crate) fn packets(&self) -> usize {
         // SAFETY: The packet is ours.
         match unsafe { bindings::skb_gso_segs(self.as_ptr()) } {

@@ -6,7 +6,7 @@
 # counter, no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 43
+plan 44
 
 # All counters that say that something was dropped or refused. usage: losses NAMESPACE
 losses() {
@@ -79,6 +79,14 @@ check "a source that is not allowed" is "$(lost b)" "rx_drop_source_not_allowed+
 ip -n a addr del 192.168.241.9/32 dev wg0
 
 # What cannot be sent.
+# Four datagrams in one packet. usage: send_four ADDRESS
+send_four() {
+	a python3 -c "
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
+s.sendto(bytes(4000), ('$1', 7))"
+}
 a ping -c 1 -W 1 192.168.241.77 >/dev/null
 check "no peer for a destination" is "$(lost a)" "tx_drop_no_peer+1"
 a wg set wg0 peer "$(wg genkey | wg pubkey)" allowed-ips 192.168.241.78/32
@@ -101,11 +109,7 @@ mute() {
 mute
 a ping -c 1 -W 1 192.168.241.2 >/dev/null
 check "netfilter drops messages" is "$(lost a)" "tx_drop_outside+1"
-a python3 -c "
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
-s.sendto(bytes(4000), ('192.168.241.2', 7))"
+send_four 192.168.241.2
 check "and a train" is "$(lost a)" "tx_drop_outside+4"
 check "the interface says so" is "$(($(statistic a tx_packets) - packets)) $(($(statistic a tx_dropped) - dropped))" "0 5"
 a nft delete table inet mute
@@ -134,6 +138,8 @@ check "nothing was lost at b" is "$(lost b)" ""
 a ethtool -K wg0 tx-udp-segmentation on >/dev/null 2>&1
 check "the counters agree with those of the interface" \
 	is "$(device_counter a tx_drop_no_peer)" "$(($(statistic a tx_errors) - 1 - outside_v6))"
+send_four 192.168.241.77 2>/dev/null
+check "a packet that stands for several counts as so many" is "$(lost a)" "tx_drop_no_peer+4"
 
 # The end of a session: a's messages are held back until b does not want them any more.
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
