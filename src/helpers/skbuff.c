@@ -45,6 +45,7 @@ SKB_U32(skb_gso_size, skb_shinfo(skb)->gso_size)
 SKB_U32(skb_gso_segs, skb_shinfo(skb)->gso_segs)
 SKB_U32(skb_gso_type, skb_shinfo(skb)->gso_type)
 SKB_U32(skb_nr_frags, skb_shinfo(skb)->nr_frags)
+SKB_BOOL(skb_is_udp_train, (skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) && !skb->encapsulation)
 SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree))
 SKB_BOOL(skb_shared, skb_shared(skb))
 SKB_BOOL(skb_cloned, skb_cloned(skb))
@@ -111,6 +112,16 @@ void net_helper_skb_set_udp_gso(struct sk_buff *skb, u16 size, u16 segments)
 	skb->ip_summed = CHECKSUM_PARTIAL;
 	skb->csum_start = skb_headroom(skb) - sizeof(struct udphdr);
 	skb->csum_offset = offsetof(struct udphdr, check);
+}
+
+int net_helper_skb_unclone_atomic(struct sk_buff *skb)
+{
+	return skb_unclone(skb, GFP_ATOMIC);
+}
+
+void net_helper_skb_gso_reset(struct sk_buff *skb)
+{
+	skb_gso_reset(skb);
 }
 
 void net_helper_skb_push_to_mac(struct sk_buff *skb)

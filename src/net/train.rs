@@ -312,6 +312,27 @@ impl Skb {
         unsafe { bindings::skb_gso_size(self.as_ptr()) as usize }
     }
 
+    /// What came out of a socket is a train of datagrams, or one datagram from here on: that is what other GSO packets
+    /// are. A virtual machine may leave it to others to fragment what it sends, and what is in a tunnel of another kind
+    /// may be to be cut, not the datagram around it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn take_as_datagrams(&mut self) -> Result {
+        if self.stride() == 0 {
+            return Ok(());
+        }
+        // SAFETY: The packet is ours; what it shares with clones is its own before it is changed.
+        unsafe {
+            if !bindings::skb_is_udp_train(self.as_ptr()) {
+                kernel::error::to_result(bindings::skb_unclone_atomic(self.as_ptr()))?;
+                bindings::skb_gso_reset(self.as_ptr());
+            }
+        }
+        Ok(())
+    }
+
     /// Octets of the packet's first message.
     pub(crate) fn first_message_len(&self) -> usize {
         match self.stride() {

@@ -254,6 +254,12 @@ unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
         let mut skb = unsafe { Skb::from_raw(raw) };
         // While the packet was in the queue, the socket used the place of the device for its own ends.
         skb.forget_device();
+        if skb.take_as_datagrams().is_err() {
+            // SAFETY: The socket lives.
+            unsafe { bindings::udp_count(sk, bindings::UDP_MIB_INERRORS as i32, 1) };
+            skb.drop_for(DropReason::NO_MEMORY);
+            continue;
+        }
         let datagrams = skb.messages() as u32;
         let count = |what: u32| {
             // SAFETY: The socket lives.
