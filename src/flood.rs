@@ -182,10 +182,16 @@ impl HandshakeQueue {
             .get(turn.unwrap_or(0))
             .and_then(|slot| slot.load(&guard));
         if let Some(worker) = worker.and_then(|worker| worker.upgrade()) {
-            if self.under_load(now()) {
-                device.workers.handshakes.schedule_once(&worker, PAUSE_NS);
+            let queue = &device.workers.handshakes;
+            let only_sweeps = worker.only_sweeps.load(Relaxed);
+            worker.only_sweeps.store(false, Relaxed);
+            if !self.under_load(now()) {
+                queue.run_now(&worker);
+            } else if only_sweeps {
+                // The sweep would be too late.
+                queue.schedule(&worker, PAUSE_NS);
             } else {
-                device.workers.handshakes.run_now(&worker);
+                queue.schedule_once(&worker, PAUSE_NS);
             }
         }
         Ok(())
@@ -211,6 +217,7 @@ impl HandshakeQueue {
             _ => 0,
         };
         if waiting.open {
+            worker.only_sweeps.store(delay == SWEEP_NS, Relaxed);
             worker.device.workers.handshakes.schedule(worker, delay);
         }
     }
@@ -238,6 +245,8 @@ impl HandshakeQueue {
 #[pin_data]
 struct Worker {
     device: Shared<Device>,
+    /// It is set to run for the next sweep, and for no message. Guarded by the lock of what waits.
+    only_sweeps: Atomic<bool>,
     #[pin]
     task: Task<Worker>,
 }
@@ -246,6 +255,7 @@ impl Worker {
     fn new(device: &Shared<Device>) -> Result<Shared<Self>> {
         Shared::pin_init(try_pin_init!(Self {
             device: device.clone(),
+            only_sweeps: Atomic::new(false),
             task <- Task::new(),
         }? Error))
     }
