@@ -357,6 +357,8 @@ fn retire<const N: usize>(indices: &IndexTable, keypairs: [Option<Shared<Keypair
         if let Some(entry) = indices.get(&guard, index) {
             debug::keypair_destroyed(&entry.peer.device, keypair.id, &entry.peer);
             events::keypair_destroyed(&entry.peer, keypair.id);
+            // Now, not when the entry's memory goes: before the machine sleeps, keys have one grace period to be wiped.
+            entry.keypair.set(None);
         }
         drop(guard);
         indices.remove(index);
