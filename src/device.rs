@@ -210,6 +210,18 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    /// Ends all traffic, and all sessions. May sleep.
+    fn halt(&self, config: &Config) {
+        self.up.store(false, Relaxed);
+        // First, so that no handshake leads to a session of a peer that has been stopped.
+        self.sockets.close();
+        self.handshakes.close(self);
+        for peer in config.peers.iter() {
+            Peer::stop(peer);
+        }
+        self.limiter.clear();
+    }
+
     /// Whether the interface is administratively up.
     pub(crate) fn is_up(&self) -> bool {
         self.up.load(Relaxed)
@@ -495,9 +507,19 @@ impl LinkDriver for Device {
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
         let mut config = this.config.lock();
         let net = this.home.get(rtnl).ok_or(ENONET)?;
-        this.handshakes.open(this)?;
-        config.port = this.sockets.open(net, config.port, config.bound, this)?;
+        // First: what comes in at once is answered, and the session has its timers.
         this.up.store(true, Relaxed);
+        let opened = this
+            .handshakes
+            .open(this)
+            .and_then(|()| this.sockets.open(net, config.port, config.bound, this));
+        match opened {
+            Ok(port) => config.port = port,
+            Err(e) => {
+                this.halt(&config);
+                return Err(e);
+            }
+        }
         for peer in config.peers.iter() {
             crate::transmit::send_staged(peer);
             if peer.persistent_keepalive() != 0 {
@@ -508,15 +530,7 @@ impl LinkDriver for Device {
     }
 
     fn stop(this: &Shared<Self>, _dev: &NetDevice, _rtnl: &Rtnl) {
-        let config = this.config.lock();
-        this.up.store(false, Relaxed);
-        // First, so that no handshake leads to a session of a peer that has been stopped.
-        this.sockets.close();
-        this.handshakes.close(this);
-        for peer in config.peers.iter() {
-            Peer::stop(peer);
-        }
-        this.limiter.clear();
+        this.halt(&this.config.lock());
     }
 
     fn uninit(this: &Shared<Self>, _rtnl: &Rtnl) {
