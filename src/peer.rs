@@ -58,6 +58,7 @@ use crate::net::rcu::{
     Shared, //
 };
 use crate::net::workqueue::{
+    self,
     Queue,
     Runnable,
     Task, //
@@ -68,11 +69,9 @@ use crate::protocol::session::{
     REJECT_AFTER_TIME,
     REKEY_TIMEOUT, //
 };
-use crate::protocol::time::{
-    Duration,
-    Instant, //
-};
+use crate::protocol::time::Instant;
 use crate::protocol::timers::{
+    Alarm,
     Event,
     Timers,
     KEYS_LIFETIME,
@@ -109,8 +108,8 @@ pub(crate) struct HandshakeSide {
 /// The timer state machine and when the kernel is to look at it next.
 pub(crate) struct TimerSide {
     machine: Timers,
-    /// When the task will have run at the latest, if it is to run.
-    armed: Option<Instant>,
+    /// When the task is to run.
+    alarm: Alarm,
     /// An initiation is wanted now.
     initiate: bool,
     /// When the keys of the session that was derived last began to be.
@@ -235,7 +234,7 @@ impl Peer {
             timers <- new_bh_lock!(
                 TimerSide {
                     machine: Timers::new(),
-                    armed: None,
+                    alarm: Alarm::default(),
                     initiate: false,
                     derived: None,
                     session_ends: None,
@@ -361,8 +360,7 @@ impl Peer {
         }
     }
 
-    /// Arms the task for the next thing to do, if it is not armed early enough. A task that runs too
-    /// early just finds nothing due: cheaper than to postpone the timer with each packet.
+    /// Arms the task for the next thing to do, if it is not armed early enough.
     fn arm(this: &Shared<Self>, side: &mut TimerSide, now: Instant) {
         if side.closed || !this.device.is_up() {
             return;
@@ -376,15 +374,10 @@ impl Peer {
                 .min()
         };
         let Some(wanted) = wanted else { return };
-        // The kernel's timers may come late by an eighth of what they were set to: what was set long ago may
-        // still not have come although its time is over, and must not keep us from what is due now.
         let delay = wanted.since(now).as_nanos();
-        let latest = now.max(wanted).after(Duration::from_nanos(delay / 8));
-        if side.armed.is_some_and(|armed| armed <= latest) {
-            return;
+        if side.alarm.set(clock::ticks(), workqueue::ticks(delay)) {
+            this.device.workers.control.schedule(this, delay);
         }
-        side.armed = Some(latest);
-        this.device.workers.control.schedule(this, delay);
     }
 
     /// Whether an initiation may be sent now; notes that one is (§6.1: one each `REKEY_TIMEOUT`).
@@ -468,7 +461,7 @@ impl Peer {
         side.initiate = false;
         side.session_ends = None;
         side.announce = None;
-        side.armed = None;
+        side.alarm.clear();
         side.closed |= close;
     }
 
@@ -501,7 +494,7 @@ impl Runnable for Peer {
         if side.closed {
             return;
         }
-        side.armed = None;
+        side.alarm.clear();
         let asked = core::mem::take(&mut side.initiate);
         let now = now();
         let due = side.machine.poll(now);

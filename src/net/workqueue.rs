@@ -151,7 +151,7 @@ type AddDelayed = unsafe extern "C" fn(
 ) -> bool;
 
 /// A delay in ticks: not shorter than `ns` unless that is zero.
-fn ticks(ns: u64) -> usize {
+pub(crate) fn ticks(ns: u64) -> usize {
     match ns {
         0 => 0,
         // SAFETY: No requirements.

@@ -246,3 +246,37 @@ impl Timers {
         self.keepalive_again = false;
     }
 }
+
+/// The kernel's timer that serves all deadlines.
+///
+/// It counts ticks, and stands still while the machine sleeps, when deadlines go on. A timer that fires too early does
+/// no harm: nothing is due then. That is cheaper than to put it off with each packet.
+#[derive(Clone, Debug, Default)]
+pub struct Alarm {
+    /// The tick at which it will have fired at the latest, if it is set.
+    latest: Option<usize>,
+}
+
+impl Alarm {
+    /// Something is due in `delay` ticks from the tick `now`. Whether the timer has to be set for that; the caller then
+    /// does.
+    #[must_use]
+    pub fn set(&mut self, now: usize, delay: usize) -> bool {
+        // The kernel's timers may come late by an eighth of what they are set to, and a tick.
+        let slack = (delay / 8).wrapping_add(1);
+        let latest = now.wrapping_add(delay).wrapping_add(slack);
+        // The count of ticks wraps; half of its range is the past.
+        let late = self
+            .latest
+            .is_none_or(|at| latest.wrapping_sub(at) > usize::MAX / 2);
+        if late {
+            self.latest = Some(latest);
+        }
+        late
+    }
+
+    /// It has fired, or was cancelled.
+    pub fn clear(&mut self) {
+        self.latest = None;
+    }
+}

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use wireguard_host::protocol::time::Instant;
 use wireguard_host::protocol::timers::{
     Actions,
+    Alarm,
     Event,
     Timers, //
 };
@@ -377,4 +378,29 @@ fn the_end_of_time() {
     }
     assert_eq!(timers.next(), Some(end));
     assert!(timers.poll(end).initiate);
+}
+
+/// What is due now is due in the clock of the kernel's timers, however far the machine's sleep has moved the other one.
+#[test]
+fn alarm_after_sleep() {
+    let mut alarm = Alarm::default();
+    // Long ago, for the end of a session.
+    assert!(alarm.set(1_000, 45_000));
+    // An hour of sleep later no tick has passed.
+    assert!(alarm.set(1_001, 0), "the initiation is not put off");
+    assert!(!alarm.set(1_002, 0));
+    alarm.clear();
+    assert!(alarm.set(1_003, 10));
+    assert!(!alarm.set(1_003, 1_000), "it is set already");
+    assert!(!alarm.set(1_005, 10));
+}
+
+/// The count of ticks wraps.
+#[test]
+fn alarm_around_zero() {
+    let mut alarm = Alarm::default();
+    assert!(alarm.set(usize::MAX - 5, 8));
+    assert!(!alarm.set(usize::MAX - 5, 9));
+    assert!(!alarm.set(7, 0));
+    assert!(alarm.set(usize::MAX - 4, 2));
 }
