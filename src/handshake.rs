@@ -63,8 +63,17 @@ const HANDSHAKE_DS: u8 = 0x88;
 
 /// Sends an initiation to `peer` unless one was sent a moment ago. May sleep.
 pub(crate) fn send_initiation(peer: &Shared<Peer>) {
+    if peer.device.identity().is_none() {
+        return;
+    }
+    // Early after boot random numbers may be none; whoever can guess the ephemeral key learns who we are. Not waited for:
+    // who takes the interface down waits for us, and all the machine's network configuration for him.
+    if !libcrypto::random_ready() {
+        Peer::initiate_later(peer);
+        return;
+    }
     let now = now();
-    if peer.device.identity().is_none() || !peer.claim_initiation(now) {
+    if !peer.claim_initiation(now) {
         return;
     }
     debug::sending_initiation(&peer.device, peer);

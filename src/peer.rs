@@ -69,7 +69,10 @@ use crate::protocol::session::{
     REJECT_AFTER_TIME,
     REKEY_TIMEOUT, //
 };
-use crate::protocol::time::Instant;
+use crate::protocol::time::{
+    Duration,
+    Instant, //
+};
 use crate::protocol::timers::{
     Alarm,
     Event,
@@ -110,8 +113,8 @@ pub(crate) struct TimerSide {
     machine: Timers,
     /// When the task is to run.
     alarm: Alarm,
-    /// An initiation is wanted now.
-    initiate: bool,
+    /// When an initiation is wanted.
+    initiate: Option<Instant>,
     /// When the keys of the session that was derived last began to be.
     derived: Option<Instant>,
     /// When the session that stands comes to its end, unless another one follows.
@@ -235,7 +238,7 @@ impl Peer {
                 TimerSide {
                     machine: Timers::new(),
                     alarm: Alarm::default(),
-                    initiate: false,
+                    initiate: None,
                     derived: None,
                     session_ends: None,
                     announce: None,
@@ -346,9 +349,17 @@ impl Peer {
         let mut side = this.timers.lock();
         side.machine.reset_retries();
         if side.machine.may_initiate(now) {
-            side.initiate = true;
+            side.initiate = Some(now);
             Self::arm(this, &mut side, now);
         }
+    }
+
+    /// Asks for an initiation in a second. Any context.
+    pub(crate) fn initiate_later(this: &Shared<Self>) {
+        let now = now();
+        let mut side = this.timers.lock();
+        side.initiate = Some(now.after(Duration::from_secs(1)));
+        Self::arm(this, &mut side, now);
     }
 
     /// Asks for an initiation if none was asked for since the last handshake: the keypair is about
@@ -365,14 +376,13 @@ impl Peer {
         if side.closed || !this.device.is_up() {
             return;
         }
-        let wanted = if side.initiate {
-            Some(now)
-        } else {
-            [side.machine.next(), side.session_ends, side.announce]
-                .into_iter()
-                .flatten()
-                .min()
-        };
+        let wanted = [
+            side.initiate,
+            side.machine.next(),
+            side.session_ends,
+            side.announce,
+        ];
+        let wanted = wanted.into_iter().flatten().min();
         let Some(wanted) = wanted else { return };
         let delay = wanted.since(now).as_nanos();
         if side.alarm.set(clock::ticks(), workqueue::ticks(delay)) {
@@ -458,7 +468,7 @@ impl Peer {
         let mut side = self.timers.lock();
         side.machine.stop();
         side.machine.forget_last_initiation();
-        side.initiate = false;
+        side.initiate = None;
         side.session_ends = None;
         side.announce = None;
         side.alarm.clear();
@@ -495,8 +505,8 @@ impl Runnable for Peer {
             return;
         }
         side.alarm.clear();
-        let asked = core::mem::take(&mut side.initiate);
         let now = now();
+        let asked = side.initiate.take_if(|at| *at <= now).is_some();
         let due = side.machine.poll(now);
         let expired = side.session_ends.take_if(|at| *at <= now).is_some();
         let announce = side.announce.take_if(|at| *at <= now).is_some();
