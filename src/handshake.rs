@@ -83,8 +83,15 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     let Some(identity) = peer.device.identity() else {
         return;
     };
-    let Ok(index) = fresh_index(peer, side) else {
-        return;
+    let index = match fresh_index(peer, side) {
+        Ok(index) => index,
+        Err(e) => {
+            drop(guard);
+            if e != ESHUTDOWN {
+                Peer::events(peer, &[Event::InitiationFailed]);
+            }
+            return;
+        }
     };
     let (seconds, nanoseconds) = clock::realtime();
     let timestamp = Tai64n::from_unix(seconds, nanoseconds);

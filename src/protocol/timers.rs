@@ -42,6 +42,8 @@ pub enum Event {
     Traversal,
     /// An initiation is about to be sent.
     InitiationSent,
+    /// There is no memory for the initiation that was to be sent.
+    InitiationFailed,
     /// A response was sent.
     ResponseSent,
     /// As the initiator we received the response; as the responder, the first message under it.
@@ -124,16 +126,12 @@ impl Timers {
             }
             Event::AuthenticatedSent => self.keepalive = None,
             Event::AuthenticatedReceived => self.no_reply = None,
-            Event::Traversal => {
-                if self.persistent_interval != 0 {
-                    let interval = Duration::from_secs(u64::from(self.persistent_interval));
-                    self.persistent = Some(now.after(interval));
-                }
-            }
+            Event::Traversal => self.postpone_persistent(now),
             Event::InitiationSent => {
                 self.handshake_sent = Some(now);
                 self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
             }
+            Event::InitiationFailed => self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter)),
             Event::ResponseSent => {
                 self.handshake_sent = Some(now);
                 // An initiation of ours that crossed the one we respond to would come up for
@@ -149,6 +147,13 @@ impl Timers {
                 self.last_minute = false;
             }
             Event::SessionDerived => self.zero_keys = Some(now.after(KEYS_LIFETIME)),
+        }
+    }
+
+    fn postpone_persistent(&mut self, now: Instant) {
+        if self.persistent_interval != 0 {
+            let interval = Duration::from_secs(u64::from(self.persistent_interval));
+            self.persistent = Some(now.after(interval));
         }
     }
 
@@ -198,6 +203,8 @@ impl Timers {
         }
         if due(&mut self.persistent) {
             actions.send_keepalive = true;
+            // It may fail, and nothing else might ever be sent.
+            self.postpone_persistent(now);
         }
         if due(&mut self.zero_keys) {
             actions.zero_keys = true;

@@ -126,16 +126,20 @@ impl Model {
             )
         };
         let rest = self.since(ends);
-        let first = rest
-            .iter()
-            .position(|(_, entry)| matches!(entry, Told(Event::InitiationSent, _)))?;
+        let first = rest.iter().position(|(_, entry)| {
+            matches!(
+                entry,
+                Told(Event::InitiationSent | Event::InitiationFailed, _)
+            )
+        })?;
         rest[first..]
             .iter()
             .rev()
             .find_map(|(at, entry)| match entry {
-                Told(Event::InitiationSent | Event::ResponseSent, random) => {
-                    Some(at + 5 * SEC + jitter(*random))
-                }
+                Told(
+                    Event::InitiationSent | Event::InitiationFailed | Event::ResponseSent,
+                    random,
+                ) => Some(at + 5 * SEC + jitter(*random)),
                 _ => None,
             })
     }
@@ -149,12 +153,12 @@ impl Model {
     }
 
     fn persistent(&self) -> Option<u64> {
-        let rest = self.since(|entry| matches!(entry, Fired(Persistent) | Stopped | Interval(0)));
+        let rest = self.since(|entry| matches!(entry, Stopped | Interval(0)));
         let base = self.history.len() - rest.len();
         rest.iter().enumerate().rev().find_map(|(i, (at, entry))| {
             let interval = self.interval_at(base + i);
-            let armed = matches!(entry, Told(Event::Traversal, _)) && interval != 0;
-            armed.then(|| at + interval * SEC)
+            let armed = matches!(entry, Told(Event::Traversal, _) | Fired(Persistent));
+            (armed && interval != 0).then(|| at + interval * SEC)
         })
     }
 
@@ -247,6 +251,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Event::AuthenticatedReceived),
         2 => Just(Event::Traversal),
         4 => Just(Event::InitiationSent),
+        1 => Just(Event::InitiationFailed),
         1 => Just(Event::ResponseSent),
         1 => Just(Event::HandshakeComplete),
         1 => Just(Event::SessionDerived),
