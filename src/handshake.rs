@@ -58,8 +58,10 @@ use crate::protocol::time::{
 };
 use crate::protocol::timers::Event;
 
-/// The DS field of handshake messages: AF41, so that they pass a loaded path.
+/// The DS field of initiations and responses: AF41, so that they pass a loaded path.
 const HANDSHAKE_DS: u8 = 0x88;
+/// That of cookie replies. Anybody can have them sent, and they must not be in the way of those.
+const COOKIE_DS: u8 = 0;
 
 /// Sends an initiation to `peer` unless one was sent a moment ago. May sleep.
 pub(crate) fn send_initiation(peer: &Shared<Peer>) {
@@ -140,7 +142,13 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
         return;
     };
     let before = endpoint;
-    let sent = send_to(&peer.device, message, &mut endpoint, Some(&peer.route));
+    let sent = send_to(
+        &peer.device,
+        message,
+        &mut endpoint,
+        Some(&peer.route),
+        HANDSHAKE_DS,
+    );
     match sent {
         Ok(sent) => {
             peer.tx_bytes.add(message.len() as u64, Relaxed);
@@ -163,11 +171,12 @@ fn send_to(
     message: &[u8],
     to: &mut Endpoint,
     cache: Option<&DstCache>,
+    ds: u8,
 ) -> Result<bool> {
     let guard = rcu::read_lock();
     let outer = Outer {
         mark: device.mark(),
-        ds: HANDSHAKE_DS,
+        ds,
         // It is short enough for every path.
         path_mtu: None,
         dev: device.dev.get(&guard),
@@ -282,7 +291,7 @@ fn may_serve(
     if let Some(reply) = reply {
         debug::sending_cookie(device, &from.remote);
         let mut to = *from;
-        if let Ok(true) = send_to(device, &reply, &mut to, None) {
+        if let Ok(true) = send_to(device, &reply, &mut to, None, COOKIE_DS) {
             device.count(Count::TxCookies, 1);
         }
     }
