@@ -4,9 +4,6 @@
 //!
 //! The words are those that users of WireGuard on Linux know and search their logs for.
 
-// Where the linker is to put a message counts as unsafe code; the macro knows that it is right.
-#![allow(unsafe_code)]
-
 use core::fmt;
 
 use crate::device::Device;

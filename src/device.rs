@@ -285,10 +285,10 @@ impl Device {
 
     /// Counts a received and authentic handshake message of `len` octets.
     pub(crate) fn count_rx(&self, len: usize) {
-        let _bh = bh::disable();
+        let bh = bh::disable();
         let guard = rcu::read_lock();
         if let Some(dev) = self.dev.get(&guard) {
-            dev.rx_stats(len);
+            dev.rx_stats(len, &bh);
         }
     }
 

@@ -295,7 +295,7 @@ impl Incoming {
             match admitted {
                 Ok(()) => {
                     octets = octets.saturating_add(message_len);
-                    dev.rx_stats(message_len);
+                    dev.rx_stats(message_len, bh);
                     if len != 0 {
                         mergeable = pass_up(packet, gro.as_mut(), &mut unmerged);
                     } else {

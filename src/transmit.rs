@@ -279,7 +279,7 @@ impl Outgoing {
     }
 
     /// Hands sealed messages to the socket.
-    fn send(&self, peer: &Shared<Peer>, messages: SkbList) {
+    fn send(&self, peer: &Shared<Peer>, messages: SkbList, bh: &BhGuard) {
         let Some(mut endpoint) = peer.endpoint() else {
             let why = Dropped::NoEndpoint;
             peer.device.dropped(why, messages.messages());
@@ -315,7 +315,7 @@ impl Outgoing {
                 // One of them was counted by the core.
                 let others = count.wrapping_sub(1);
                 match (sent, outer.dev) {
-                    (Ok(true), Some(dev)) if others != 0 => dev.tx_stats(others as u32, 0),
+                    (Ok(true), Some(dev)) if others != 0 => dev.tx_stats(others as u32, 0, bh),
                     (Ok(false), Some(dev)) => {
                         device.dropped(Dropped::Outside, count);
                         dev.count(Stat::TxDropped, others);
@@ -417,7 +417,7 @@ impl Job for Outgoing {
         }
     }
 
-    fn complete(&mut self, peer: &Shared<Peer>, _scope: Pin<&mut ()>, _bh: &BhGuard) {
+    fn complete(&mut self, peer: &Shared<Peer>, _scope: Pin<&mut ()>, bh: &BhGuard) {
         match core::mem::replace(&mut self.state, State::Spent) {
             State::Sealed(mut messages, mut counters) if !messages.is_empty() => {
                 if self.keypair.lag(counters.start) > MAX_LAG {
@@ -425,7 +425,7 @@ impl Job for Outgoing {
                     counters.end = self.keypair.position();
                 }
                 self.keypair.sent_below(counters.end);
-                self.send(peer, messages);
+                self.send(peer, messages, bh);
             }
             _ => {}
         }

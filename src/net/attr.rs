@@ -110,6 +110,7 @@ impl Policy {
 
     /// A list whose entries are attributes after `table`; the entries' own types mean nothing.
     pub(crate) const fn nested_array<const N: usize>(table: &'static [Policy; N]) -> Self {
+        const { assert!(N > 0) };
         let mut policy = Self::of(bindings::NLA_NESTED_ARRAY);
         policy.len = (N - 1) as u16;
         policy.__bindgen_anon_1 = bindings::nla_policy__bindgen_ty_1 {

@@ -129,6 +129,8 @@ macro_rules! debug_messages {
         pub(crate) fn $function($device: $device_type $(, $arg: $type)*) {
             #[cfg_attr(CONFIG_DYNAMIC_DEBUG, link_section = "__dyndbg")]
             #[used]
+            // Where the linker is to put it counts as unsafe code: these are what the section is for.
+            #[allow(unsafe_code)]
             static SITE: $crate::net::debug::Site = $crate::net::debug::Site::new(
                 concat!($module, "\0"),
                 concat!(stringify!($function), "\0"),

@@ -39,8 +39,11 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// The command with this number; `policy` has one entry for each attribute type.
-    pub(crate) const fn new(number: u8, policy: &'static [Policy]) -> Self {
+    /// The command with this number; `policy` has one entry for each attribute type, of which there has to be one at
+    /// least besides that with the number zero.
+    pub(crate) const fn new<const N: usize>(number: u8, policy: &'static [Policy; N]) -> Self {
+        // Without that the core parses no attributes, and hands over no table of them.
+        const { assert!(N >= 2) };
         Self {
             number,
             policy,
@@ -164,6 +167,8 @@ struct Inner {
 /// A registered family. Dropping it waits for running commands. Sleeps.
 pub(crate) struct GenlRegistration<F: Family> {
     inner: Pin<KBox<Inner>>,
+    /// The group that was opened.
+    listeners: &'static Multicast,
     _family: PhantomData<F>,
 }
 
@@ -224,7 +229,10 @@ impl<F: Family> GenlRegistration<F> {
         // SAFETY: The family is pinned, nobody else knows it yet, and it stays until it is
         // unregistered; so do its operations.
         unsafe {
-            for (to, from) in (*family).name.iter_mut().zip(F::NAME.to_bytes()) {
+            let name = (*family).name.as_mut_slice();
+            // The last octet stays null.
+            let room = name.len().saturating_sub(1);
+            for (to, from) in name.iter_mut().take(room).zip(F::NAME.to_bytes()) {
                 *to = *from as _;
             }
             (*family).version = F::VERSION;
@@ -235,10 +243,13 @@ impl<F: Family> GenlRegistration<F> {
             (*family).module = module.as_ptr().cast();
             (*family).set_netnsok(1);
             kernel::error::to_result(bindings::genl_register_family(family))?;
-            F::listeners().open(family);
         }
+        let listeners = F::listeners();
+        // SAFETY: It was just registered, and is closed before the family goes.
+        unsafe { listeners.open(family) };
         Ok(Self {
             inner,
+            listeners,
             _family: PhantomData,
         })
     }
@@ -325,7 +336,7 @@ impl<F: Family> GenlRegistration<F> {
 
 impl<F: Family> Drop for GenlRegistration<F> {
     fn drop(&mut self) {
-        F::listeners().close();
+        self.listeners.close();
         // SAFETY: Registered in `new`.
         unsafe { bindings::genl_unregister_family(self.inner.family.get()) };
     }

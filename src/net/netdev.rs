@@ -103,8 +103,8 @@ impl NetDevice {
         unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
     }
 
-    /// Counts sent packets. Bottom halves off.
-    pub(crate) fn tx_stats(&self, packets: u32, octets: usize) {
+    /// Counts sent packets.
+    pub(crate) fn tx_stats(&self, packets: u32, octets: usize, _bh: &BhGuard) {
         // SAFETY: The device has per-CPU statistics while it can be reached.
         unsafe { bindings::dev_sw_netstats_tx_add(self.as_ptr(), packets, octets as u32) };
     }
@@ -115,8 +115,8 @@ impl NetDevice {
         unsafe { bindings::dev_sw_netstats_tx_here(self.as_ptr()) }
     }
 
-    /// Counts one received packet. Bottom halves off.
-    pub(crate) fn rx_stats(&self, octets: usize) {
+    /// Counts one received packet.
+    pub(crate) fn rx_stats(&self, octets: usize, _bh: &BhGuard) {
         // SAFETY: The device has per-CPU statistics while it can be reached.
         unsafe { bindings::dev_sw_netstats_rx_add(self.as_ptr(), octets as u32) };
     }

@@ -407,7 +407,7 @@ impl<J: Job> CpuQueue<J> {
                 let raw = node.as_ptr();
                 (*(*raw).lane).begin(raw);
                 self.absorbed.fetch_sub((*raw).absorbed, Relaxed);
-                cost = cost.saturating_add((*raw).whole_cost());
+                cost = cost.saturating_add(Node::whole_cost(raw));
                 (*(*raw).job.get()).process(&(*raw).owner, bh);
                 batch.push(node);
             }
@@ -429,7 +429,7 @@ impl<J: Job> CpuQueue<J> {
             };
             // SAFETY: The node has been processed and is not done: it is ours alone.
             unsafe {
-                cost = cost.saturating_add(node.as_ref().whole_cost());
+                cost = cost.saturating_add(Node::whole_cost(node.as_ptr()));
                 batch.push(node);
             }
         }
@@ -456,23 +456,23 @@ impl<J: Job> CpuQueue<J> {
         while let Some(node) = chain.pop() {
             // SAFETY: Until `finish` has it, or it is on another chain, the node is ours; so are those behind it.
             unsafe {
-                let home = node.as_ref().home;
+                let home = (*node.as_ptr()).home;
                 if home.is_null() || ptr::eq(home, self) {
                     // Jobs of one lane that were processed together are completed together.
                     let more = chain
                         .first()
-                        .is_some_and(|next| ptr::eq(node.as_ref().lane, next.as_ref().lane));
+                        .is_some_and(|next| ptr::eq((*node.as_ptr()).lane, (*next.as_ptr()).lane));
                     finish(node.as_ptr(), !more, bh);
                     continue;
                 }
-                let mut cost = node.as_ref().whole_cost();
+                let mut cost = Node::whole_cost(node.as_ptr());
                 let mut away = Chain::new();
                 away.push(node);
                 while let Some(next) = chain.first() {
-                    if !ptr::eq(next.as_ref().home, home) {
+                    if !ptr::eq((*next.as_ptr()).home, home) {
                         break;
                     }
-                    cost = cost.saturating_add(next.as_ref().whole_cost());
+                    cost = cost.saturating_add(Node::whole_cost(next.as_ptr()));
                     chain.pop();
                     away.push(next);
                 }

@@ -65,7 +65,9 @@ const MAX_DEPTH: u32 = 1;
 /// Objects that exist, those that wait for their grace period included, but not bare ones that do.
 static LIVE: Atomic<isize> = Atomic::new(0);
 
+// In this order: where the memory begins is found from the head, which may not be far from it.
 #[pin_data]
+#[repr(C)]
 struct Inner<T> {
     refs: Refcount,
     head: UnsafeCell<bindings::callback_head>,
@@ -134,6 +136,13 @@ impl<T: Object> Shared<T> {
             ptr: unsafe { NonNull::new_unchecked(ptr) },
             _owns: PhantomData,
         })
+    }
+
+    /// Whether `part` is part of the object.
+    pub(super) fn contains<U>(&self, part: &U) -> bool {
+        let start = self.ptr.as_ptr() as usize;
+        let at = core::ptr::from_ref(part) as usize;
+        (start..start.wrapping_add(core::mem::size_of::<Inner<T>>())).contains(&at)
     }
 
     /// Whether both are references to the same object.
@@ -463,6 +472,11 @@ impl<T> RawSlot<T> {
 pub(crate) fn synchronize() {
     // SAFETY: The callers are in process context.
     unsafe { bindings::synchronize_net() };
+}
+
+/// Whether there is any object, those that wait for their grace period included, but not bare ones that do.
+pub(super) fn any_left() -> bool {
+    LIVE.load(Acquire) != 0
 }
 
 /// Waits until the memory of all dropped objects has been freed; to be called when the module goes.

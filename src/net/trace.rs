@@ -92,10 +92,19 @@ tracepoints! {
     fn drop(PacketsRecord);
 }
 
+/// Who prints an event looks for the end.
+#[cfg(CONFIG_TRACEPOINTS)]
+fn end_with_null(text: &mut [u8]) {
+    if let Some(last) = text.last_mut() {
+        *last = 0;
+    }
+}
+
 #[cfg(CONFIG_TRACEPOINTS)]
 impl PeerRecord<'_> {
     #[cold]
-    fn trace(self, point: unsafe extern "C" fn(*const u8, u64, *const u8, *const u8, u64)) {
+    fn trace(mut self, point: unsafe extern "C" fn(*const u8, u64, *const u8, *const u8, u64)) {
+        end_with_null(&mut self.dev);
         // SAFETY: The tracepoint reads 16, 32 and 28 octets.
         unsafe {
             point(
@@ -112,7 +121,9 @@ impl PeerRecord<'_> {
 #[cfg(CONFIG_TRACEPOINTS)]
 impl PacketsRecord {
     #[cold]
-    fn trace(self, point: unsafe extern "C" fn(*const u8, *const u8, u64)) {
+    fn trace(mut self, point: unsafe extern "C" fn(*const u8, *const u8, u64)) {
+        end_with_null(&mut self.dev);
+        end_with_null(&mut self.reason);
         // SAFETY: The tracepoint reads 16 and 32 octets.
         unsafe { point(self.dev.as_ptr(), self.reason.as_ptr(), self.packets) };
     }

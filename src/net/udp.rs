@@ -43,7 +43,8 @@ use super::rcu::{
     self,
     Object,
     RawSlot,
-    Shared, //
+    Shared,
+    Slot, //
 };
 use super::skb::{
     DropReason,
@@ -82,9 +83,11 @@ pub(crate) struct Sockets<R: Receiver> {
     bound: Atomic<u32>,
     /// The mark of the routes that ICMP errors are about.
     errors: Atomic<u32>,
-    /// The receiver that the sockets have a reference of; held by who changes the sockets.
+    /// The receiver that the sockets lead to.
+    receiver: Slot<R>,
+    /// Held by who changes the sockets.
     #[pin]
-    owner: Mutex<Option<Shared<R>>>,
+    change: Mutex<()>,
     /// Held by who takes a datagram out of a queue until its place in the order is fixed.
     #[pin]
     taking: BhLock<()>,
@@ -103,7 +106,8 @@ impl<R: Receiver> Sockets<R> {
             v6: RawSlot::new(ptr::null_mut()),
             bound: Atomic::new(0),
             errors: Atomic::new(0),
-            owner <- new_mutex!(None, "udp.sockets"),
+            receiver: Slot::empty(),
+            change <- new_mutex!((), "udp.sockets"),
             taking <- new_bh_lock!((), "udp.taking"),
         })
     }
@@ -121,14 +125,14 @@ impl<R: Receiver> Sockets<R> {
         bound: u32,
         receiver: &Shared<R>,
     ) -> Result<u16> {
-        let mut owner = self.owner.lock();
+        let _change = self.change.lock();
         let (v4, v6) = Self::create_pair(net, port, bound, receiver)?;
         self.bound.store(bound, Relaxed);
         let port = v4.port();
         let v6 = v6.map_or(ptr::null_mut(), NewSocket::into_sock);
         self.replace(v4.into_sock(), v6);
         self.mark_sockets();
-        *owner = Some(receiver.clone());
+        self.receiver.set(Some(receiver.clone()));
         // What has come while the sockets were made.
         let _bh = bh::disable();
         let _guard = rcu::read_lock();
@@ -148,7 +152,7 @@ impl<R: Receiver> Sockets<R> {
     ///
     /// `EPERM` for who has not `CAP_NET_RAW` when they are bound already; nothing has changed then.
     pub(crate) fn bind(&self, index: u32) -> Result {
-        let _owner = self.owner.lock();
+        let _change = self.change.lock();
         let number = i32::try_from(index).map_err(|_| EINVAL)?;
         for sk in [self.v4.load(), self.v6.load()] {
             if !sk.is_null() {
@@ -165,7 +169,7 @@ impl<R: Receiver> Sockets<R> {
 
     /// ICMP errors about what the sockets have sent are about the routes for packets with this mark. Sleeps.
     pub(crate) fn take_errors_for(&self, mark: u32) {
-        let _owner = self.owner.lock();
+        let _change = self.change.lock();
         self.errors.store(mark, Relaxed);
         self.mark_sockets();
     }
@@ -184,10 +188,12 @@ impl<R: Receiver> Sockets<R> {
 
     /// Closes the sockets, and waits until what is on its way to the receiver on other CPUs has reached it. Sleeps.
     pub(crate) fn close(&self) {
-        let mut owner = self.owner.lock();
+        let change = self.change.lock();
         self.replace(ptr::null_mut(), ptr::null_mut());
-        let owner = owner.take();
-        drop(owner);
+        let receiver = self.receiver.take();
+        // It may be what contains us.
+        drop(change);
+        drop(receiver);
     }
 
     fn replace(&self, v4: *mut bindings::sock, v6: *mut bindings::sock) {
@@ -280,9 +286,11 @@ unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
 #[pinned_drop]
 impl<R: Receiver> PinnedDrop for Sockets<R> {
     fn drop(self: Pin<&mut Self>) {
-        // While a socket is open the receiver has a reference, so whoever contains us is not dropped.
+        // While a socket is open the receiver has a reference, so whoever contains us is not dropped. If somebody else
+        // does, the sockets still lead to the receiver: it has to stay.
         if !self.v4.load().is_null() {
             pr_err!("udp: sockets dropped while open\n");
+            core::mem::forget(self.receiver.take());
         }
     }
 }

@@ -17,6 +17,7 @@ use kernel::sync::atomic::{
 
 use super::bindings;
 use super::rcu::{
+    self,
     Object,
     Shared, //
 };
@@ -105,7 +106,9 @@ impl Queue {
     /// Has one of the kernel's functions, `add`, queue the object's item; it returns `idle` if the item was not
     /// pending before.
     fn add<T: Runnable>(&self, object: &Shared<T>, delay: u64, add: AddDelayed, idle: bool) {
-        let task = object.task();
+        let Some(task) = own_task(object) else {
+            return;
+        };
         let raw = object.clone().into_raw();
         task.owner.store(raw.cast_mut(), Release);
         // SAFETY: The work item was initialised with the task and lives as long as the object, of
@@ -132,7 +135,9 @@ impl Queue {
     /// Takes the object's task out of its queue and waits for it if it is running. Sleeps; not to be
     /// called by the task itself.
     pub(crate) fn cancel<T: Runnable>(object: &Shared<T>) {
-        let task = object.task();
+        let Some(task) = own_task(object) else {
+            return;
+        };
         // SAFETY: The work item was initialised with the task.
         if unsafe { bindings::cancel_delayed_work_sync(task.work.get()) } {
             let raw = task.owner.load(Acquire);
@@ -140,6 +145,16 @@ impl Queue {
             drop(unsafe { Shared::<T>::from_raw(raw) });
         }
     }
+}
+
+/// The object's task, which is part of it, or its count would go to another one.
+fn own_task<T: Runnable>(object: &Shared<T>) -> Option<&Task<T>> {
+    let task = object.task();
+    let own = object.contains(task);
+    if !own {
+        pr_err!("workqueue: a task of another object\n");
+    }
+    own.then_some(task)
 }
 
 /// What `queue_delayed_work_on()` and its like have in common.
@@ -173,7 +188,13 @@ pub(crate) fn is_online(cpu: i32) -> bool {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant; the queue is used by nobody any more.
+        // An item that waits for its time keeps its object.
+        if rcu::any_left() {
+            pr_err!("workqueue: objects are left, and maybe tasks\n");
+            self.flush();
+            return;
+        }
+        // SAFETY: By the type invariant; no item can be pending.
         unsafe { bindings::destroy_workqueue(self.ptr.as_ptr()) };
     }
 }

@@ -46,8 +46,14 @@ pub(super) struct Node<J: Job> {
 
 impl<J: Job> Node<J> {
     /// The cost of all that the job does, once nothing is added to it any more.
-    pub(super) fn whole_cost(&self) -> usize {
-        self.cost.saturating_add(self.absorbed)
+    ///
+    /// # Safety
+    ///
+    /// The node is not done, and nothing is added to its job any more.
+    pub(super) unsafe fn whole_cost(this: *const Self) -> usize {
+        // SAFETY: By the caller's promise. The link to the next node may be written at the same time, so that there must
+        // be no reference to all of it.
+        unsafe { (*this).cost.saturating_add((*this).absorbed) }
     }
 }
 
@@ -243,7 +249,8 @@ impl<J: Job> Lane<J> {
         }
         // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
         let node = unsafe { KBox::from_raw(head) };
-        state.pending = state.pending.saturating_sub(node.whole_cost());
+        let cost = node.cost.saturating_add(node.absorbed);
+        state.pending = state.pending.saturating_sub(cost);
         Some(node)
     }
 }

@@ -18,7 +18,10 @@ use crate::net::bindings;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::netdev::NetDevice;
-use crate::net::pool::Buffers;
+use crate::net::pool::{
+    Buffers,
+    PAGE_LEN, //
+};
 
 /// A packet in one piece that is shared with nobody.
 ///
@@ -30,7 +33,10 @@ pub(crate) struct LinearSkb(pub(super) Skb);
 impl LinearSkb {
     /// An empty packet with room before and after the data. Any context.
     pub(crate) fn alloc(headroom: usize, tailroom: usize) -> Result<Self> {
-        let size = u32::try_from(headroom.saturating_add(tailroom)).map_err(|_| EMSGSIZE)?;
+        // What the kernel adds may not wrap either.
+        let size = headroom.saturating_add(tailroom);
+        let size = u32::try_from(size).ok().filter(|size| *size < 1 << 30);
+        let size = size.ok_or(EMSGSIZE)?;
         // SAFETY: No requirements.
         let skb = unsafe { bindings::alloc_skb(size, bindings::GFP_ATOMIC_MASK) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
@@ -52,7 +58,10 @@ impl LinearSkb {
         len: usize,
         bh: &BhGuard,
     ) -> Result<Self> {
-        let room = headroom.checked_add(len).ok_or(EMSGSIZE)?;
+        let room = headroom.saturating_add(len);
+        if room > PAGE_LEN {
+            return Err(EMSGSIZE);
+        }
         // SAFETY: No requirements.
         let size = unsafe { bindings::skb_head_size(room as u32) } as usize;
         let buffer = buffers.alloc(size, bh)?;
