@@ -10,4 +10,9 @@
 cd "$(dirname "$0")" && source ./lib.sh
 SEARCH=/src/tests/tools/target/bin/keysearch
 [ -x $SEARCH ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+if [ ! -e /proc/kcore ]; then
+	plan 1
+	skip "keys are wiped" "this kernel does not show its memory (/proc/kcore)"
+	finish
+fi
 exec $SEARCH
