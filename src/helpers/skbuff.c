@@ -46,6 +46,8 @@ SKB_U32(skb_gso_segs, skb_shinfo(skb)->gso_segs)
 SKB_U32(skb_gso_type, skb_shinfo(skb)->gso_type)
 SKB_U32(skb_nr_frags, skb_shinfo(skb)->nr_frags)
 SKB_BOOL(skb_is_udp_train, (skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) && !skb->encapsulation)
+SKB_BOOL(skb_has_shared_frag, skb_has_shared_frag(skb))
+SKB_BOOL(skb_has_frag_list, skb_has_frag_list(skb))
 SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree))
 SKB_BOOL(skb_shared, skb_shared(skb))
 SKB_BOOL(skb_cloned, skb_cloned(skb))
@@ -57,6 +59,11 @@ SKB_BOOL(skb_l4_hash, skb->l4_hash)
 SKB_BOOL(skb_sw_hash, skb->sw_hash)
 SKB_INT(skb_iif, skb->skb_iif)
 SKB_INT(skb_inet6_sdif, inet6_sdif(skb))
+
+struct sk_buff *net_helper_skb_frag_list(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->frag_list;
+}
 
 __be16 net_helper_ip_tunnel_parse_protocol(const struct sk_buff *skb)
 {

@@ -197,6 +197,8 @@ pub(crate) struct Reader<'a> {
     block: *const u8,
     block_start: usize,
     block_len: usize,
+    /// Nobody else can write to the packet.
+    steady: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -220,12 +222,16 @@ impl<'a> Reader<'a> {
             block: core::ptr::NonNull::dangling().as_ptr(),
             block_start: 0,
             block_len: 0,
+            steady: !skb.may_change(),
         }
     }
 
-    /// `len` octets at `offset` with `lead` octets before them, if all are in one piece. Offsets must not go
-    /// down from call to call.
+    /// `len` octets at `offset` with `lead` octets before them, if all are in one piece, and do not change while they are
+    /// looked at. Offsets must not go down from call to call.
     pub(crate) fn piece(&mut self, lead: usize, offset: usize, len: usize) -> Option<&[u8]> {
+        if !self.steady {
+            return None;
+        }
         let end = offset.checked_add(len)?;
         if offset < self.block_start {
             return None;
@@ -261,6 +267,25 @@ impl Drop for Reader<'_> {
 }
 
 impl Skb {
+    /// Whether part of the data is in memory that a process may write to at any time, like a file's that it has sent by
+    /// `sendfile()`. What is looked at more than once has to be copied first.
+    fn may_change(&self) -> bool {
+        // SAFETY: The packet is ours, and so are those that are part of it.
+        unsafe {
+            if bindings::skb_has_shared_frag(self.as_ptr()) {
+                return true;
+            }
+            let mut part = bindings::skb_frag_list(self.as_ptr());
+            while !part.is_null() {
+                if bindings::skb_has_shared_frag(part) || bindings::skb_has_frag_list(part) {
+                    return true;
+                }
+                part = (*part).__bindgen_anon_1.__bindgen_anon_1.next;
+            }
+        }
+        false
+    }
+
     /// How many messages the packet is, as a train or alone.
     pub(crate) fn messages(&self) -> usize {
         match self.stride() {

@@ -149,7 +149,7 @@ impl Incoming {
             let opened = to.is_some_and(|to| session.open(counter, to, sealed));
             (counter, opened)
         } else {
-            // It lies across two pieces of memory.
+            // It lies across two pieces of memory, or in one that somebody else can write to.
             let whole = reader.packet();
             let mut head = [0; DATA_HEADER_LEN];
             let sealed = offset.saturating_add(DATA_HEADER_LEN);
