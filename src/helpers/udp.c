@@ -3,6 +3,7 @@
 #include <linux/security.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
+#include <linux/workqueue.h>
 #include <net/dst_cache.h>
 #include <net/inet_sock.h>
 #include <net/ip6_route.h>
@@ -89,6 +90,21 @@ void net_helper_skb_ignore_df(struct sk_buff *skb)
 void net_helper_sk_set_user_data(struct sock *sk, void *data)
 {
 	rcu_assign_sk_user_data(sk, data);
+}
+
+void net_helper_sk_bypass_prot_mem(struct sock *sk)
+{
+	sk->sk_bypass_prot_mem = 1;
+}
+
+int net_helper_ip6_sock_set_v6only(struct sock *sk)
+{
+	return ip6_sock_set_v6only(sk);
+}
+
+long net_helper_in_worker(long (*call)(void *), void *data)
+{
+	return work_on_cpu(raw_smp_processor_id(), call, data);
 }
 
 void net_helper_udp_take_trains(struct sock *sk)

@@ -28,15 +28,86 @@ const QUEUE_LIMIT: i32 = 16 << 20;
 /// A socket that is not published yet.
 pub(super) struct NewSocket(*mut bindings::socket);
 
+/// What a worker is asked to make.
+struct Wanted {
+    net: *mut bindings::net,
+    family: i32,
+    socket: *mut bindings::socket,
+}
+
 impl NewSocket {
+    /// A socket that has no port yet, and takes trains of datagrams. Sleeps.
+    ///
+    /// It is made by a worker: a socket belongs to the control group of who makes it, and the rules for what that may
+    /// receive (`IPAddressDeny=` of systemd, for one) are not meant for the tunnel's datagrams.
+    fn new(net: &Net, family: u32) -> Result<Self> {
+        let mut wanted = Wanted {
+            net: net.as_ptr(),
+            family: family as i32,
+            socket: ptr::null_mut(),
+        };
+        // SAFETY: The namespace lives; the worker is waited for, and nobody else uses what it gets.
+        let made = unsafe { bindings::in_worker(Some(make), (&raw mut wanted).cast()) };
+        kernel::error::to_result(made as i32)?;
+        // SAFETY: The socket is ours.
+        unsafe {
+            let sk = (*wanted.socket).sk;
+            // As much as waits is bounded here. Beyond that datagrams of a tunnel are not accounted for, as where they do
+            // not come to the queue: who fills all the memory that UDP may have must not cut it off. To be said before
+            // the first one comes.
+            bindings::sk_bypass_prot_mem(sk);
+            (*sk).sk_rcvbuf = QUEUE_LIMIT;
+            (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
+            (*sk).sk_sndbuf = i32::MAX;
+            bindings::sk_set_memalloc(sk);
+            bindings::udp_take_trains(sk);
+        }
+        Ok(Self(wanted.socket))
+    }
+
+    fn sk(&self) -> *mut bindings::sock {
+        // SAFETY: The socket is ours.
+        unsafe { (*self.0).sk }
+    }
+
+    /// Binds the socket to `port`, or to a free one if it is zero, for all addresses. Sleeps.
+    fn bind(&self, family: u32, port: u16) -> Result {
+        let (v4, v6);
+        // All zeros: any address of ours.
+        let (address, len) = if family == bindings::AF_INET {
+            v4 = bindings::sockaddr_in {
+                sin_family: family as u16,
+                sin_port: port.to_be(),
+                ..Default::default()
+            };
+            (
+                (&raw const v4).cast_mut().cast(),
+                core::mem::size_of_val(&v4),
+            )
+        } else {
+            // SAFETY: The socket is ours.
+            kernel::error::to_result(unsafe { bindings::ip6_sock_set_v6only(self.sk()) })?;
+            v6 = bindings::sockaddr_in6 {
+                sin6_family: family as u16,
+                sin6_port: port.to_be(),
+                ..Default::default()
+            };
+            (
+                (&raw const v6).cast_mut().cast(),
+                core::mem::size_of_val(&v6),
+            )
+        };
+        // SAFETY: The socket is ours, and the address is good for its length; it is only read.
+        kernel::error::to_result(unsafe { bindings::kernel_bind(self.0, address, len as i32) })
+    }
+
     pub(super) fn port(&self) -> u16 {
         // SAFETY: The socket is ours.
-        unsafe { u16::from_be(bindings::inet_sport((*self.0).sk)) }
+        unsafe { u16::from_be(bindings::inet_sport(self.sk())) }
     }
 
     pub(super) fn into_sock(self) -> *mut bindings::sock {
-        // SAFETY: The socket is ours.
-        let sk = unsafe { (*self.0).sk };
+        let sk = self.sk();
         core::mem::forget(self);
         sk
     }
@@ -45,8 +116,27 @@ impl NewSocket {
 impl Drop for NewSocket {
     fn drop(&mut self) {
         // SAFETY: The socket is ours.
-        unsafe { release([(*self.0).sk]) };
+        unsafe { release([self.sk()]) };
     }
+}
+
+/// # Safety
+///
+/// `data` is a `Wanted` that is used by nobody else. Process context.
+unsafe extern "C" fn make(data: *mut core::ffi::c_void) -> kernel::ffi::c_long {
+    // SAFETY: By the function's contract.
+    let wanted = unsafe { &mut *data.cast::<Wanted>() };
+    // SAFETY: Who waits for us has the namespace.
+    let made = unsafe {
+        bindings::sock_create_kern(
+            wanted.net,
+            wanted.family,
+            bindings::sock_type_SOCK_DGRAM as i32,
+            0,
+            &mut wanted.socket,
+        )
+    };
+    made as kernel::ffi::c_long
 }
 
 /// Ends sockets. Sleeps.
@@ -108,35 +198,19 @@ impl<R: Receiver> Sockets<R> {
         bound: u32,
         receiver: &Shared<R>,
     ) -> Result<NewSocket> {
-        let mut socket = ptr::null_mut();
-        // All zeros: any address of ours, no peer.
-        let mut config = bindings::udp_port_cfg {
-            family: family as u8,
-            local_udp_port: port.to_be(),
-            bind_ifindex: i32::try_from(bound).map_err(|_| EINVAL)?,
-            ..Default::default()
-        };
-        config.set_use_udp_checksums(1);
-        config.set_use_udp6_tx_checksums(1);
-        config.set_use_udp6_rx_checksums(1);
-        config.set_ipv6_v6only(1);
-        // SAFETY: The namespace lives, and the configuration is good during the call.
+        let socket = NewSocket::new(net, family)?;
+        let sk = socket.sk();
+        // SAFETY: The socket is ours.
         unsafe {
-            kernel::error::to_result(if family == bindings::AF_INET {
-                bindings::udp_sock_create4(net.as_ptr(), &mut config, &mut socket)
-            } else {
-                bindings::udp_sock_create6(net.as_ptr(), &mut config, &mut socket)
-            })?;
-            let sk = (*socket).sk;
-            (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
-            (*sk).sk_sndbuf = i32::MAX;
-            bindings::sk_set_memalloc(sk);
-            (*sk).sk_rcvbuf = QUEUE_LIMIT;
-            bindings::udp_take_trains(sk);
-            // The reference that `owner` holds outlives the sockets.
+            // The reference that `receiver` of the sockets holds outlives them.
             bindings::sk_set_user_data(sk, receiver.as_raw().cast_mut().cast());
             (*sk).sk_data_ready = Some(Self::data_ready);
+            if bound != 0 {
+                let bound = i32::try_from(bound).map_err(|_| EINVAL)?;
+                kernel::error::to_result(bindings::sock_bindtoindex(sk, bound, true))?;
+            }
         }
-        Ok(NewSocket(socket))
+        socket.bind(family, port)?;
+        Ok(socket)
     }
 }
