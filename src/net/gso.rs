@@ -27,6 +27,10 @@ const TCP_ECN: u32 = bindings::SKB_GSO_TCP_ECN as u32;
 const TCP_FIXEDID: u32 = bindings::SKB_GSO_TCP_FIXEDID as u32;
 const TCP_ACCECN: u32 = bindings::SKB_GSO_TCP_ACCECN as u32;
 const UDP_L4: u32 = bindings::SKB_GSO_UDP_L4 as u32;
+const UNTRUSTED: u32 = bindings::SKB_GSO_DODGY as u32;
+
+const IPPROTO_TCP: u8 = bindings::IPPROTO_TCP as u8;
+const IPPROTO_UDP: u8 = bindings::IPPROTO_UDP as u8;
 
 /// What is above IP.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,17 +108,19 @@ impl Segments {
         };
         const EXTRA: u32 = TCP_ECN | TCP_FIXEDID | TCP_ACCECN;
         let version = skb.inner_protocol()?;
+        // Of packets that a virtual machine has made nothing is believed that is not looked at below.
+        let gso_type = gso_type & !UNTRUSTED;
         let tcp = match (version, gso_type & !EXTRA) {
             (IpVersion::V4, TCPV4) | (IpVersion::V6, TCPV6) => true,
             (_, UDP_L4) if gso_type & EXTRA == 0 => false,
             _ => return None,
         };
-        let ip_header = match version {
+        let (ip_header, [protocol]) = match version {
             IpVersion::V4 => {
                 let [first] = skb.bytes_at(0)?;
-                usize::from(first & 15).checked_mul(4)?
+                (usize::from(first & 15).checked_mul(4)?, skb.bytes_at(9)?)
             }
-            IpVersion::V6 => IPV6_HEADER_LEN,
+            IpVersion::V6 => (IPV6_HEADER_LEN, skb.bytes_at(6)?),
         };
         let transport_header = if tcp {
             let [offset] = skb.bytes_at(transport.checked_add(12)?)?;
@@ -127,6 +133,7 @@ impl Segments {
             && gso_size != 0
             && ip_header >= IPV4_HEADER_LEN
             && transport == ip_header
+            && protocol == if tcp { IPPROTO_TCP } else { IPPROTO_UDP }
             && (!tcp || transport_header >= TCP_HEADER_LEN)
             && header <= linear
             && header < skb.len();

@@ -6,49 +6,16 @@
 # is one datagram, as which it was sent. Trains of what is too short for a message are not worth cutting.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 12
+plan 17
 
 topology
 check "there is a session" a ping -c 1 -W 5 192.168.241.2
 
-# Sends a frame into a tap device at b, as a virtual machine does. usage: frame v4|v6 GSO-TYPE GSO-SIZE KIND LENGTH
+# Sends a frame with a GSO packet into a tap device of a namespace, as a virtual machine does: UDP to port 2000 of the
+# device, or TCP to 192.168.241.2. The data begins with a word, and is random beyond that.
+# usage: tap NAMESPACE v4|v6|tcp GSO-TYPE GSO-SIZE WORD LENGTH
 tap() {
-	b python3 - "$@" <<-'EOT'
-		import fcntl, os, socket, struct, subprocess, sys
-		version, gso_type, gso_size, kind, length = sys.argv[1], *map(int, sys.argv[2:])
-		IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, TUNSETIFF, UFO, L4 = 2, 0x1000, 0x4000, 0x400454ca, 3, 5
-		tun = os.open("/dev/net/tun", os.O_RDWR)
-		fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
-		run = lambda *words: subprocess.run(["ip"] + list(words), check=True)
-		run("link", "set", "tap0", "up")
-		run("addr", "add", "10.5.0.1/24", "dev", "tap0")
-		run("addr", "add", "fd05::1/64", "dev", "tap0", "nodad")
-		mac = bytes.fromhex(open("/sys/class/net/tap0/address").read().strip().replace(":", ""))
-		data = struct.pack("<I", kind) + os.urandom(length - 4)
-		udp = struct.pack("!HHHH", 1234, 2000, 8 + length, 0)
-		if version == "v4":
-		    ends = socket.inet_aton("10.5.0.2") + socket.inet_aton("10.5.0.1")
-		    ip = struct.pack("!BBHHHBBH", 0x45, 0, 28 + length, 1, 0, 64, 17, 0) + ends
-		    words = struct.unpack("!10H", ip)
-		    total = sum(words)
-		    total = (total & 0xffff) + (total >> 16)
-		    ip = ip[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + ip[12:]
-		    ether = 0x0800
-		else:
-		    ends = socket.inet_pton(socket.AF_INET6, "fd05::2") + socket.inet_pton(socket.AF_INET6, "fd05::1")
-		    ip = struct.pack("!IHBB", 6 << 28, 8 + length, 17, 64) + ends
-		    ether = 0x86dd
-		# What is left to the hardware is the sum over all but the pseudo header, which is there.
-		pseudo = ends + struct.pack("!IHBB", 8 + length, 0, 0, 17)
-		total = sum(struct.unpack("!%dH" % (len(pseudo) // 2), pseudo))
-		while total >> 16:
-		    total = (total & 0xffff) + (total >> 16)
-		udp = udp[:6] + struct.pack("!H", total)
-		start = 14 + len(ip)
-		header = struct.pack("<BBHHHH", 1, gso_type, start + 8, gso_size, start, 6)
-		frame = mac + b"\2\0\0\0\0\2" + struct.pack("!H", ether) + ip + udp + data
-		os.write(tun, header + frame)
-	EOT
+	ip netns exec "$1" ./foreign-gso.py "${@:2}"
 }
 # The counters of b that have changed, each with the difference. usage: changed COMMAND...
 changed() {
@@ -64,11 +31,11 @@ modprobe tun
 UFO=3 TRAIN=5
 for version in v4 v6; do
 	check "$version: a long datagram that is to be fragmented is one datagram" \
-		is "$(changed tap $version $UFO 1400 8 20000)" "rx_drop_not_wireguard+1"
+		is "$(changed tap b $version $UFO 1400 8 20000)" "rx_drop_not_wireguard+1"
 	check "$version: one that is an initiation is taken for one" \
-		is "$(changed tap $version $UFO 100 1 148)" "rx_refused_bad_mac1+1"
-	check "$version: a train of what is no message" is "$(changed tap $version $TRAIN 1000 8 5000)" "rx_drop_not_wireguard+5 rx_trains_cut+1"
-	check "$version: a train of short ones is not cut" is "$(changed tap $version $TRAIN 20 4 1000)" "rx_drop_not_wireguard+50"
+		is "$(changed tap b $version $UFO 100 1 148)" "rx_refused_bad_mac1+1"
+	check "$version: a train of what is no message" is "$(changed tap b $version $TRAIN 1000 8 5000)" "rx_drop_not_wireguard+5 rx_trains_cut+1"
+	check "$version: a train of short ones is not cut" is "$(changed tap b $version $TRAIN 20 4 1000)" "rx_drop_not_wireguard+50"
 done
 
 # Of another tunnel: VXLAN with TCP inside. What is short goes to a VXLAN device at b, so that there is a connection;
@@ -106,6 +73,17 @@ more_dropped() {
 came="^rx_drop_not_wireguard\+[1-9][0-9]*\$"
 check "packets of another tunnel" grep -E "$came" <(changed other_tunnel 10.0.0.1 10.0.0.2)
 check "over IPv6" grep -E "$came" <(changed other_tunnel fd00::1 fd00::2)
+# A virtual machine at a, behind a router that sends by the tunnel: its packets are sealed as trains like those of a.
+a sysctl -qw net.ipv4.ip_forward=1
+b wg set wg0 peer "$PUB_A" allowed-ips +10.5.0.0/24
+b ip route add 10.5.0.0/24 dev wg0
+trains=$(device_counter a tx_trains) segmented=$(device_counter a tx_software_segmented)
+resets=$(counter b TcpOutRsts)
+check "TCP of a virtual machine passes the tunnel" tap a tcp 1 1000 0 5000
+check "its packets come to the other side" wait_for 10 sh -c "[ \$(ip netns exec b nstat -asz TcpOutRsts | awk '/Rsts/ {print \$2}') -gt $resets ]"
+check "with good checksums" is "$(counter b TcpInCsumErrors)" 0
+check "as a train" is "$(($(device_counter a tx_trains) - trains)) $(($(device_counter a tx_software_segmented) - segmented))" "1 0"
+check "the shortest ones as well" tap a tcp 1 8 0 60000
 check "the tunnel goes on" a ping -c 3 -i 0.2 -W 5 192.168.241.2
 teardown
 finish
