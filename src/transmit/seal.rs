@@ -22,6 +22,7 @@ use crate::net::clock;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 use crate::net::gso::Segments;
+use crate::net::rcu;
 use crate::net::skb::{
     LinearSkb,
     Skb,
@@ -248,7 +249,12 @@ impl Outgoing {
         if skb.stride() != 0 {
             device.count(Count::TxSoftwareSegmented, 1);
         }
-        let packets = skb.segment()?;
+        let packets = {
+            // The core looks at the device that the packet was sent by, which a job may outlive.
+            let guard = rcu::read_lock();
+            device.dev.get(&guard).ok_or(ENODEV)?;
+            skb.segment()?
+        };
         let mut counter = self.reserve(packets.len())?;
         for packet in packets {
             messages.push_back(self.seal_one(packet, plan, counter)?);
