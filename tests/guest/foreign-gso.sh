@@ -17,14 +17,19 @@ check "there is a session" a ping -c 1 -W 5 192.168.241.2
 tap() {
 	ip netns exec "$1" ./foreign-gso.py "${@:2}"
 }
-# The counters of b that have changed, each with the difference. usage: changed COMMAND...
+# What a command makes b drop, refuse or cut, as "name+n ...". usage: changed COMMAND...
 changed() {
-	local before after
-	before=$(b ethtool -S wg0 | sed -nE 's/^ +(rx_(drop|refused)_[a-z0-9_]+|rx_trains_cut): /\1 /p' | sort)
-	"$@" >/tmp/said 2>&1 || { cat /tmp/said; return 1; }
+	local cut
+	lost b >/dev/null
+	cut=$(device_counter b rx_trains_cut)
+	"$@" >/tmp/said 2>&1 || {
+		cat /tmp/said
+		return 1
+	}
 	sleep 1
-	after=$(b ethtool -S wg0 | sed -nE 's/^ +(rx_(drop|refused)_[a-z0-9_]+|rx_trains_cut): /\1 /p' | sort)
-	join <(echo "$before") <(echo "$after") | awk '$2 != $3 { print $1 "+" $3 - $2 }' | paste -sd ' '
+	cut=$(($(device_counter b rx_trains_cut) - cut))
+	lost b
+	[ "$cut" -eq 0 ] || echo " rx_trains_cut+$cut"
 }
 
 modprobe tun

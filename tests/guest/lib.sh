@@ -249,6 +249,19 @@ device_counter() {
 	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
 }
 
+# All counters that say that something was dropped or refused. usage: losses NAMESPACE
+losses() {
+	ip netns exec "$1" ethtool -S wg0 | sed -nE 's/^ +([rt]x_(drop|refused)_.*): ([0-9]+)$/\1 \3/p'
+}
+
+# Which of them went up by how much since the last call, as "name+n ...". usage: lost NAMESPACE
+lost() {
+	losses "$1" >"/tmp/now.$1"
+	[ -e "/tmp/before.$1" ] || sed 's/ .*/ 0/' "/tmp/now.$1" >"/tmp/before.$1"
+	paste -d ' ' "/tmp/before.$1" "/tmp/now.$1" | awk '$4 != $2 { printf "%s%s+%d", n++ ? " " : "", $1, $4 - $2 }'
+	mv "/tmp/now.$1" "/tmp/before.$1"
+}
+
 # A counter that each interface has (ip -s link). usage: statistic NAMESPACE NAME
 statistic() {
 	ip netns exec "$1" cat /sys/class/net/wg0/statistics/"$2"
