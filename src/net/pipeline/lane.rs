@@ -49,7 +49,7 @@ impl<J: Job> Node<J> {
     ///
     /// # Safety
     ///
-    /// The node is not done, and nothing is added to its job any more.
+    /// The node lives, and nothing is added to its job any more.
     pub(super) unsafe fn whole_cost(this: *const Self) -> usize {
         // SAFETY: By the caller's promise. The link to the next node may be written at the same time, so that there must
         // be no reference to all of it.
@@ -249,7 +249,8 @@ impl<J: Job> Lane<J> {
         }
         // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
         let node = unsafe { KBox::from_raw(head) };
-        let cost = node.cost.saturating_add(node.absorbed);
+        // SAFETY: It is ours alone, and nothing is added to its job any more.
+        let cost = unsafe { Node::whole_cost(&raw const *node) };
         state.pending = state.pending.saturating_sub(cost);
         Some(node)
     }
