@@ -49,6 +49,7 @@ SKB_BOOL(skb_is_udp_train, (skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) && !skb-
 SKB_BOOL(skb_has_shared_frag, skb_has_shared_frag(skb))
 SKB_BOOL(skb_has_frag_list, skb_has_frag_list(skb))
 SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree))
+SKB_BOOL(skb_wants_timestamp, skb_shinfo(skb)->tx_flags & SKBTX_ANY_TSTAMP)
 SKB_BOOL(skb_shared, skb_shared(skb))
 SKB_BOOL(skb_cloned, skb_cloned(skb))
 SKB_BOOL(skb_needs_checksum, skb->ip_summed == CHECKSUM_PARTIAL)
@@ -187,6 +188,12 @@ void net_helper_page_pool_free_va(struct page_pool *pool, void *va, bool allow_d
 void net_helper_skb_copy_priority(struct sk_buff *to, const struct sk_buff *from)
 {
 	to->priority = from->priority;
+}
+
+void net_helper_skb_copy_timestamp_request(struct sk_buff *to, const struct sk_buff *from)
+{
+	skb_shinfo(to)->tx_flags |= skb_shinfo(from)->tx_flags & SKBTX_ANY_TSTAMP;
+	skb_shinfo(to)->tskey = skb_shinfo(from)->tskey;
 }
 
 struct sock *net_helper_skb_sk(const struct sk_buff *skb)

@@ -385,6 +385,19 @@ impl Skb {
         }
     }
 
+    /// Whether the sender wants to know when the packet leaves (`SO_TIMESTAMPING`).
+    pub(crate) fn wants_timestamp(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_wants_timestamp(self.as_ptr()) }
+    }
+
+    /// Lets the sender of `model` know when this packet, a new one, leaves, if he wants to know that of `model`. Of all
+    /// that `model` becomes that is for the first packet: a timestamp is expected once.
+    pub(crate) fn stamp_for(&mut self, model: &Self) {
+        // SAFETY: Both are ours, and nobody else has a part of this one.
+        unsafe { bindings::skb_copy_timestamp_request(self.as_ptr(), model.as_ptr()) };
+    }
+
     /// Makes the packet, a new one, count against the socket that `model` counts against, if it counts as
     /// sent data there. That keeps a sender from filling the queues behind us: his data count until the
     /// device has sent them.

@@ -165,10 +165,15 @@ impl Outgoing {
         while let Some((len, rest)) = packets.front().map(|skb| (skb.len(), rest_of(&skb))) {
             let (plan, _) = rest;
             let len = plan.message_len(len);
+            // A train has one timestamp, that of its first packet.
+            let mut first = true;
             let run = packets
                 .iter()
                 .take(train::capacity(len))
-                .take_while(|skb| plan.message_len(skb.len()) == len && rest_of(skb) == rest)
+                .take_while(|skb| {
+                    let stamp_fits = core::mem::take(&mut first) || !skb.wants_timestamp();
+                    plan.message_len(skb.len()) == len && rest_of(skb) == rest && stamp_fits
+                })
                 .count();
             // The last of a train may be shorter.
             if run < 2 {
@@ -203,6 +208,7 @@ impl Outgoing {
                 match train.finish(&model) {
                     Ok(mut skb) => {
                         skb.set_tag(u64::from(plan.ds));
+                        skb.stamp_for(&model);
                         sealed.push_back(skb);
                     }
                     Err(e) => device.count_tx_dropped(unsealed(e), messages),
@@ -301,6 +307,9 @@ impl Outgoing {
             match built {
                 Ok(mut skb) => {
                     skb.set_tag(u64::from(plan.ds));
+                    if messages.is_empty() {
+                        skb.stamp_for(segments.packet());
+                    }
                     messages.push_back(skb);
                 }
                 Err(e) => {

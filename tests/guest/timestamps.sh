@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# guest: --icount
+#
+# Who sends may ask when what he sends leaves (SO_TIMESTAMPING), as those do who keep time over a network. He is told
+# of each packet once, whether the message that it becomes leaves alone or in a train.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 6
+
+# Has PROGRAM send by the socket s, and looks whether the stamps that are told are those of KEYS, each once, and of a
+# time since then. usage: stamped KEYS [SOCK_STREAM] <<<PROGRAM
+stamped() {
+	a timeout 60 python3 -c "
+import select, socket, struct, sys, time
+SO_RCVBUFFORCE, SO_TIMESTAMPING, UDP_SEGMENT, SCM_TSTAMP_SND = 33, 37, 103, 0
+TX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY = 1 << 1, 1 << 4, 1 << 7, 1 << 11
+s = socket.socket(socket.AF_INET, socket.${2:-SOCK_DGRAM})
+s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+s.connect(('192.168.241.2', 7))
+def ask(more = 0):
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, SOFTWARE | OPT_ID | OPT_TSONLY | more)
+# By packet, where ask() does not say it for all.
+WANTED = [(socket.SOL_SOCKET, SO_TIMESTAMPING, struct.pack('I', TX_SOFTWARE))]
+keys = []
+def told(seconds):
+    poll = select.poll()
+    poll.register(s, 0)
+    if not poll.poll(seconds * 1000):
+        return False
+    data, control, flags, sender = s.recvmsg(0, 1024, socket.MSG_ERRQUEUE)
+    for level, kind, value in control:
+        if level == socket.SOL_SOCKET:
+            seconds, nanoseconds = struct.unpack_from('qq', value)
+            assert begun <= seconds + nanoseconds / 1e9 <= time.time(), 'a stamp of another time'
+        else:
+            number, origin, kind, code, pad, info, key = struct.unpack_from('IBBBBII', value)
+            assert (origin, info) == (4, SCM_TSTAMP_SND), (origin, info)
+            keys.append(key)
+    return True
+begun = time.time()
+exec(sys.stdin.read())
+while told(2): pass
+print(len(keys), 'stamps:', keys[:20])
+exit(keys != list($1))"
+}
+
+topology
+session
+ip netns exec b socat -u UDP-RECV:7 OPEN:/dev/null 2>/dev/null &
+servers=$!
+ip netns exec b socat -u TCP-LISTEN:7 OPEN:/dev/null 2>/dev/null &
+servers+=" $!"
+wait_for 20 sh -c "[ \$(ip netns exec b ss -lntu | grep -c :7) -eq 2 ]"
+
+check "of packets that leave one by one" stamped "range(10)" <<<"
+ask(TX_SOFTWARE)
+for n in range(10):
+    s.send(bytes(1000))
+    told(2)"
+
+before=$(device_counter a tx_train_messages)
+check "of every tenth packet of a flood" stamped "range(200)" <<<"
+ask()
+for n in range(2000): s.sendmsg([bytes(1000)], [] if n % 10 else WANTED)"
+check_speed "most of which left in trains" test "$(device_counter a tx_train_messages)" -ge $((before + 1000))
+
+check "of each packet of a flood" stamped "range(500)" <<<"
+ask(TX_SOFTWARE)
+for n in range(500): s.send(bytes(1000))"
+
+check "of packets that are sent twenty at a time" stamped "range(50)" <<<"
+ask(TX_SOFTWARE)
+s.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
+for n in range(50): s.send(bytes(20000))"
+
+check "of what TCP sends" stamped "range(49999, 500000, 50000)" SOCK_STREAM <<<"
+ask(TX_SOFTWARE)
+for n in range(10):
+    s.send(bytes(50000))
+    told(5)"
+# shellcheck disable=SC2086
+{ kill $servers && wait $servers; } 2>/dev/null
+teardown
+finish
