@@ -32,7 +32,7 @@ plan 18
 
 topology
 check "who may not administer cannot listen" \
-	not a setpriv --bounding-set -net_admin --inh-caps -net_admin python3 /src/scripts/monitor -t 1
+	says "to listen takes CAP_NET_ADMIN" a setpriv --bounding-set -net_admin --inh-caps -net_admin python3 /src/scripts/monitor -t 1
 monitor a /tmp/a
 monitor b /tmp/b
 monitor b /tmp/other wg7

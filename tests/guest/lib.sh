@@ -3,6 +3,7 @@
 # What the guest tests have in common: TAP, waiting, and two namespaces with a tunnel. To be sourced.
 
 export WG_COLOR_MODE=never
+PLANNED=0
 TESTS=0
 FAILED=0
 # What may take longer on a kernel for debugging, and how many times.
@@ -11,6 +12,7 @@ SLOW=${SLOW:-1}
 
 # usage: plan N
 plan() {
+	PLANNED=$((PLANNED + $1))
 	echo "TAP version 13"
 	echo "1..$1"
 }
@@ -78,7 +80,8 @@ no_object_left() {
 
 # Ends a test script. usage: finish
 finish() {
-	[ "$FAILED" -eq 0 ]
+	[ "$TESTS" -eq "$PLANNED" ] || echo "not ok - $PLANNED checks were planned, and $TESTS made"
+	[ "$FAILED" -eq 0 ] && [ "$TESTS" -eq "$PLANNED" ]
 	exit
 }
 
@@ -197,6 +200,15 @@ cut_handshakes() {
 # Lets them pass again.
 mend_handshakes() {
 	b nft delete table inet cut
+}
+
+# Packets come in by the tunnel. usage: flowing NAMESPACE
+flowing() {
+	wait_for 10 more_came "$1" $(($(statistic "$1" rx_packets) + 50))
+}
+
+more_came() {
+	[ "$(statistic "$1" rx_packets)" -gt "$2" ]
 }
 
 # A field of wg show's dump of a's only peer. usage: peer_field NAMESPACE NUMBER

@@ -23,7 +23,8 @@ many() {
 	local i
 	for i in $(seq 20); do ip link add "many$i" type wireguard || return; done
 	for i in $(seq 20); do ip link set "many$i" up || return; done
-	is "$(ip -o link show type wireguard | wc -l)" 21
+	is "$(ip -o link show type wireguard | wc -l)" 21 || return
+	is "$(wg show all listen-port | grep ^many | cut -f 2 | sort -u | wc -l)" 20 || return
 	for i in $(seq 20); do ip link del "many$i" || return; done
 }
 check "twenty interfaces live at the same time, each on a port of its own" many

@@ -44,13 +44,14 @@ check "a peer whose allowed IPs fill several messages" big
 
 # A dump that is torn is repeated by wg, so each answer is whole.
 torn() {
-	local i count
+	local i shown
 	(for i in $(seq 20); do
 		wg set wg0 peer "$(wg genkey | wg pubkey)" allowed-ips "172.30.0.$i/32"
 	done) &
 	for i in $(seq 5); do
-		count=$(wg show wg0 peers | sort | uniq -d | wc -l)
-		is "$count" 0 || return
+		shown=$(wg show wg0 peers)
+		is "$(sort <<<"$shown" | uniq -d | wc -l)" 0 || return
+		[ "$(wc -l <<<"$shown")" -ge "$PEERS" ] || return
 	done
 	wait
 	is "$(wg show wg0 peers | wc -l)" $((PEERS + 20))

@@ -3,7 +3,7 @@
 # An interface that moves to another namespace keeps its sockets where it was created.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 13
+plan 14
 
 topology
 ip netns add inner
@@ -33,7 +33,10 @@ topology
 check "traffic again" a ping -c 1 -W 5 192.168.241.2
 b ping -f 192.168.241.1 >/dev/null 2>&1 &
 a ping -f 192.168.241.2 >/dev/null 2>&1 &
-sleep 2
+both_ways() {
+	flowing a && flowing b
+}
+check "there is much of it both ways" both_ways
 ip netns pids b | xargs -r kill -KILL
 ip netns del b
 # The other end of the link goes when the namespace does.

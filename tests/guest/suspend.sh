@@ -6,7 +6,7 @@
 # suspend to drivers; that is what matters here. A kernel with pm_test goes as far as the freezer.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 11
+plan 12
 
 topology
 [ ! -e /sys/power/pm_test ] || echo freezer >/sys/power/pm_test
@@ -40,6 +40,7 @@ check "a handshake makes a new one" session
 # A suspend under traffic.
 a ping -f -q 192.168.241.2 >/dev/null 2>&1 &
 b ping -f -q fd41::1 >/dev/null 2>&1 &
+check "there is traffic" flowing b
 for i in 1 2 3; do suspend freeze suspend; done
 a pkill ping
 b pkill ping

@@ -3,7 +3,7 @@
 # The module goes while interfaces exist and traffic flows, and leaves nothing behind.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 6
+plan 7
 
 for i in $(seq 5); do
 	ip link add "extra$i" type wireguard
@@ -11,11 +11,11 @@ for i in $(seq 5); do
 	ip link set "extra$i" up
 done
 topology
-check "there is traffic" a ping -c 1 -W 5 192.168.241.2
+check "a session" a ping -c 1 -W 5 192.168.241.2
 b iperf3 -s -1 -D
 sleep 1
 a timeout -k 5 20 iperf3 -c 192.168.241.2 -t 15 >/dev/null 2>&1 &
-sleep 3
+check "there is traffic" flowing b
 check "the module goes" rmmod wireguard
 check "and the interfaces with it" is "$(ip -o link show type wireguard 2>/dev/null | wc -l)" 0
 no_object_left

@@ -6,7 +6,7 @@
 # have to restore a machine from a snapshot, which it cannot do with the guest's file system.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 6
+plan 7
 
 topology
 
@@ -19,6 +19,7 @@ mend_handshakes
 check "a handshake makes a new one" session
 rmmod vmfork
 a ping -f -q 192.168.241.2 >/dev/null 2>&1 &
+check "there is traffic" flowing b
 for i in 1 2 3 4 5; do
 	insmod "$MODULES/vmfork.ko"
 	sleep 0.3
