@@ -151,6 +151,21 @@ end_group() {
 	GROUP=
 }
 
+# To be called by a script before it does anything: all that it starts, guests for one, ends with it, however it ends. The
+# script is run once more, as a process group, and from this call on does what it is for. usage: with_all_it_starts "$@"
+with_all_it_starts() {
+	if [ -n "${IN_GROUP:-}" ]; then
+		unset IN_GROUP
+		return
+	fi
+	trap end_group EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	run_group env IN_GROUP=1 "$0" "$@" </dev/null
+	exit "$GROUP_CODE"
+}
+
 # Runs a long command quietly: one line when it begins, one when it is done. If it fails, so does the script,
 # with its last words and one line that says what that means. A script that is interrupted takes the
 # command with it. usage: step "what it does" "what it means if it fails" COMMAND...
