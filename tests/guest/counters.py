@@ -4,8 +4,12 @@ such messages to b, as they were or changed.
 
 usage: counters.py record FILE             writes each UDP payload to port 2000 as a line of hexadecimal
        counters.py play FILE TYPE [flip]   sends the first message of that type (1 to 4) again
-       counters.py stray                   sends what is no WireGuard message, or is for nobody"""
+       counters.py stray                   sends what is no WireGuard message, or is for nobody
+       counters.py knowing KEY             sends handshake messages with a good mac1, and nothing else that is right
+       counters.py inside VERSION          writes a packet of that version to wg0, which says that it is longer than it is"""
 
+import base64
+import hashlib
 import socket
 import sys
 
@@ -46,4 +50,17 @@ def stray():
     send(b"\x03\0\0\0" + bytes(60))                             # a cookie for nobody
 
 
-{"record": record, "play": play, "stray": stray}[sys.argv[1]](*sys.argv[2:])
+def knowing(key):
+    # Section 5.4.4 of the whitepaper.
+    key = hashlib.blake2s(b"mac1----" + base64.b64decode(key)).digest()
+    for message in b"\x01\0\0\0" + bytes(112), b"\x02\0\0\0" + bytes(56):
+        send(message + hashlib.blake2s(message, key=key, digest_size=16).digest() + bytes(16))
+
+
+def inside(version):
+    header = bytes([int(version) << 4 | 5, 0]) + (1000).to_bytes(2, "big") + bytes(4) + bytes([64, 17, 0, 0])
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.sendto(header + bytes([192, 168, 241, 1, 192, 168, 241, 2]) + bytes(20), ("wg0", 0x0800))
+
+
+{"record": record, "play": play, "stray": stray, "knowing": knowing, "inside": inside}[sys.argv[1]](*sys.argv[2:])

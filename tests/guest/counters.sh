@@ -6,7 +6,7 @@
 # counter, no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 45
+plan 50
 
 record() {
 	rm -f /tmp/recording
@@ -66,6 +66,19 @@ ip -n a addr add 192.168.241.9/32 dev wg0
 a ping -c 2 -i 0.2 -W 1 -I 192.168.241.9 192.168.241.2 >/dev/null
 check "a source that is not allowed" is "$(lost b)" "rx_drop_source_not_allowed+2"
 ip -n a addr del 192.168.241.9/32 dev wg0
+
+# Who knows b's public key, and nothing else.
+a python3 counters.py knowing "$PUB_B"
+sleep 0.3
+check "a response to nothing, an initiation that does not open" is "$(lost b)" "rx_refused_forged+1 rx_refused_stale_response+1"
+
+# Packets that are none, by a program that writes to the interface.
+check "who writes what is neither IPv4 nor IPv6 is told" says "Protocol not supported" a python3 counters.py inside 5
+check "and it is not sent" is "$(lost a)" "tx_drop_not_ip+1"
+a python3 counters.py inside 4
+sleep 0.3
+check "what is shorter than it says is not received" is "$(lost b)" "rx_drop_bad_length+1"
+check "and was sent" is "$(lost a)" ""
 
 # What cannot be sent.
 # Four datagrams in one packet. usage: send_four ADDRESS
@@ -128,7 +141,7 @@ check "nothing was lost at a" is "$(lost a)" ""
 check "nothing was lost at b" is "$(lost b)" ""
 a ethtool -K wg0 tx-udp-segmentation on >/dev/null 2>&1
 check "the counters agree with those of the interface" \
-	is "$(device_counter a tx_drop_no_peer)" "$(($(statistic a tx_errors) - 1 - outside_v6))"
+	is "$(device_counter a tx_drop_no_peer)" "$(($(statistic a tx_errors) - 2 - outside_v6))"
 send_four 192.168.241.77 2>/dev/null
 check "a packet that stands for several counts as so many" is "$(lost a)" "tx_drop_no_peer+4"
 
