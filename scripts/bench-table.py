@@ -12,8 +12,8 @@ import math
 import os
 import statistics
 
-# What the library's cryptography takes for one message of 1,420 octets, sealed and opened, in instructions:
-# measured, as "crypto" in Documentation/performance.md. A full TCP segment inside is that long.
+# Instructions that the library's cryptography takes to seal and open one message of 1,420 octets, which is how long a
+# full TCP segment inside is. Measured: "crypto" in Documentation/performance.md.
 CRYPTO = 21_510
 PAYLOAD = 1368
 
@@ -85,7 +85,7 @@ def verdict(bound, value, must, aim):
 def build(values, units, whole):
     rows = []
     median = {m: {d: statistics.median(v) for d, v in drivers.items()} for m, drivers in values.items()}
-    # What looking up costs is a ratio of two figures of the same driver.
+    # The cost of a lookup is the ratio of two figures of the same driver.
     if "lookup-2" in median and "lookup-100k" in median:
         median["lookup"] = {d: v / median["lookup-2"][d] for d, v in median["lookup-100k"].items()
                             if d in median["lookup-2"]}

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What the scripts have in common. To be sourced.
+# What the scripts have in common; to be sourced.
 
 set -euo pipefail
 
-# Where chroot and others are; an ordinary user may not look there.
+# Where chroot and others are; an ordinary user's PATH may lack these.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${WIREGUARD_RUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wireguard-rust}
-# The kernel series that are supported, with the architecture if it is not amd64, the default one last; and the
-# one that the module is built for. "sid" is what Debian's unstable distribution has at the time, with its compilers.
+# The supported kernel series, with the architecture if it is not amd64, the default one last; and the one that the
+# module is built for. "sid" is whatever Debian's unstable distribution has at the time, with its compilers.
 # shellcheck disable=SC2034
 SUPPORTED=(sid 7.2 7.3-arm64 7.3)
 SERIES=${KERNEL:-7.3}
@@ -28,9 +28,9 @@ die() {
 	exit 1
 }
 
-# The architecture that is built for, in Debian's words: what the programs that know it are called, what make is told
-# when it builds for the kernel, and where in the sysroot the guest's root directory is. A sysroot for another
-# architecture than the host's has compilers for it, and a second system inside for the guest.
+# The architecture to build for, by Debian's name; the prefix of its tools; what make is told when it builds for the
+# kernel; and where in the sysroot the guest's root directory is. A sysroot for an architecture other than the host's
+# has compilers for it, and a second system inside for the guest.
 # shellcheck disable=SC2034
 case ${ARCH:-amd64} in
 amd64 | x86_64 | x86)
@@ -79,12 +79,12 @@ bootstrap_debian() {
 	local options=(--variant=minbase "--keyring=$KEYRING" "--include=$include" --skip=cleanup/apt/lists)
 	remove_tree "$dir"
 	if [ "$(id -u)" -eq 0 ]; then
-		# It mounts things in the new root: in a namespace of its own they go with it.
+		# It mounts things in the new root: in a namespace of its own, the mounts go away with it.
 		unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
 			perl "$MMDEBSTRAP" --mode=root "${options[@]}" $SUITE "$dir" "${SOURCES[@]}"
 	else
-		# Its root is the user's first subordinate id, that of scripts/enter is the user, who owns the tree
-		# and the cache: an archive carries the files over. Device nodes cannot be made, and are not needed.
+		# Its root is the user's first subordinate id, while that of scripts/enter is the user, who owns the
+		# tree and the cache: an archive carries the files over. Device nodes cannot be made and are not needed.
 		mkdir -p "$dir"
 		TMPDIR=$CACHE perl "$MMDEBSTRAP" --mode=unshare --format=tar "${options[@]}" $SUITE - "${SOURCES[@]}" |
 			unshare --user --map-auto --map-root-user \
@@ -92,7 +92,7 @@ bootstrap_debian() {
 	fi
 }
 
-# What prints the newest stock kernel of a series, run in a Debian system:
+# Prints the newest stock kernel of a series, when run in a Debian system:
 # bash -c "$NEWEST_KERNEL" newest SERIES FLAVOUR MARK
 # shellcheck disable=SC2016,SC2034
 NEWEST_KERNEL='series=${1//./\\.}
@@ -109,8 +109,8 @@ remove_tree() {
 	fi
 }
 
-# Closes what was inherited from who started us, and our own lock: mmdebstrap for one hands a pipe to a shell
-# by its number, which has to have one digit only.
+# Closes the files inherited from whoever started us, and our own lock: mmdebstrap, for one, hands a pipe to a
+# shell by its number, which may have one digit only.
 close_files() {
 	local fd
 	for fd in "/proc/$BASHPID/fd/"*; do
@@ -138,7 +138,7 @@ run_group() {
 	GROUP_CODE=$code
 }
 
-# Ends what run_group has started: politely, and after two seconds for good.
+# Ends what run_group has started: politely at first, and by force after two seconds.
 end_group() {
 	local tries=20
 	[ -n "$GROUP" ] || return 0
@@ -151,8 +151,8 @@ end_group() {
 	GROUP=
 }
 
-# To be called by a script before it does anything: all that it starts, guests for one, ends with it, however it ends. The
-# script is run once more, as a process group, and from this call on does what it is for. usage: with_all_it_starts "$@"
+# To be called by a script before it does anything: all that it starts, such as guests, then ends with it, however it
+# ends. The script is run again, as a process group, and does its work after this call. usage: with_all_it_starts "$@"
 with_all_it_starts() {
 	if [ -n "${IN_GROUP:-}" ]; then
 		unset IN_GROUP
@@ -167,8 +167,8 @@ with_all_it_starts() {
 }
 
 # Runs a long command quietly: one line when it begins, one when it is done. If it fails, so does the script,
-# with its last words and one line that says what that means. A script that is interrupted takes the
-# command with it. usage: step "what it does" "what it means if it fails" COMMAND...
+# with the command's last words and one line that says what that means. A script that is interrupted takes
+# the command with it. usage: step "what it does" "what it means if it fails" COMMAND...
 STEP_LOG=
 step() {
 	[ $# -ge 3 ] || die "step '$1' has no command"

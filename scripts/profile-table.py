@@ -80,7 +80,7 @@ for (key, instructions), name in zip(most, readable([k[0] for k, _ in most])):
           f"{name} [{key[1]}]")
 
 if options.lines:
-    # Addresses in the module's file: those of a function of the same name, plus the distance.
+    # Addresses in the module's file: that of the function of the same name, plus the offset.
     where = {}
     table = subprocess.run(["nm", path("wireguard.ko")], capture_output=True, text=True, check=True).stdout
     for line in table.splitlines():

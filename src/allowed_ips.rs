@@ -2,17 +2,17 @@
 
 //! Cryptokey routing: which peer an address belongs to (whitepaper §2).
 //!
-//! A binary trie for each IP version, with paths compressed: a node stands for a prefix, its two
-//! children for longer prefixes that go on with a zero or a one. A node without an owner is a mere
-//! fork and has both children. The data path looks addresses up under RCU; netlink changes the trie
-//! with a [`Writer`] in hand. A change publishes finished nodes only, so that a reader never misses a
-//! prefix that stays, and no step is recursive.
+//! A path-compressed binary trie for each IP version: a node stands for a prefix, its two children for
+//! longer prefixes that continue with a zero or a one. A node without an owner is a mere fork and has
+//! both children. The data path looks addresses up under RCU; netlink changes the trie while holding
+//! the [`Writer`]. A change publishes only finished nodes, so that a reader never misses a prefix that
+//! stays, and no step is recursive.
 //!
 //! Each owner lists the nodes that lead to it, which is what a dump shows.
 
 #![forbid(unsafe_code)]
 
-// The tests on the host find them there, too.
+// Explicit paths, so that the tests on the host find the files, too.
 #[path = "allowed_ips/address.rs"]
 mod address;
 #[path = "allowed_ips/replace.rs"]
@@ -44,16 +44,16 @@ use crate::net::rcu::{
 };
 use crate::net::vector::Vector;
 
-/// Who a prefix can belong to.
+/// What a prefix can belong to.
 pub(crate) trait Owner: Object + Sized {
     /// Runs `f` on the owner's list of prefixes, locked. May sleep.
     fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R;
 }
 
-/// A node of a trie. One of IPv4 is 64 octets with all that [`Shared`] adds.
+/// A node of a trie. An IPv4 one takes 64 octets, including all that [`Shared`] adds.
 pub(crate) struct Node<V: Owner, A: Address> {
     children: [Slot<Node<V, A>>; 2],
-    /// Nobody for a fork.
+    /// None for a fork.
     owner: Slot<V>,
     net: Net<A>,
     /// The bits that count.
@@ -72,8 +72,7 @@ impl<V: Owner, A: Address> Object for Node<V, A> {
 }
 
 impl<V: Owner, A: Address> Node<V, A> {
-    /// A node that leads to `below`, which have longer prefixes that this one is a prefix of and differ in
-    /// the next bit.
+    /// A node above `below`, whose prefixes extend this node's and differ from each other in the next bit.
     fn new<const N: usize>(
         net: Net<A>,
         owner: Option<&Shared<V>>,
@@ -95,7 +94,7 @@ impl<V: Owner, A: Address> Node<V, A> {
         })
     }
 
-    /// The child for addresses that go on with `bit`.
+    /// The child for addresses that continue with `bit`.
     fn child(&self, bit: bool) -> &Slot<Self> {
         let [zero, one] = &self.children;
         if bit {
@@ -127,7 +126,7 @@ impl<V: Owner> Listed<V> {
         }
     }
 
-    /// The prefix stays in the trie, but belongs to nobody.
+    /// Takes the prefix away from its owner, whether the node is still in the trie or not.
     fn disown(&self) {
         match self {
             Self::V4(node) => node.owner.set(None),
@@ -145,7 +144,7 @@ impl<V: Owner> PrefixList<V> {
         Self(Vector::new())
     }
 
-    /// The prefix at `index`; `None` beyond the last. Prefixes are in the order in which they came,
+    /// The prefix at `index`; `None` beyond the last. Prefixes are in the order in which they were added,
     /// apart from those that took the place of a removed one.
     pub(crate) fn get(&self, index: usize) -> Option<Prefix> {
         self.0.get(index).map(|node| match node {
@@ -170,11 +169,11 @@ impl<V: Owner> PrefixList<V> {
     }
 }
 
-/// The right to change the tries: there is one of it, and whoever holds it is alone.
+/// The right to change the tries: there is only one, so whoever holds it is the only writer.
 pub(crate) struct Writer(());
 
 impl Writer {
-    /// To be made once for each [`AllowedIps`].
+    /// To be called once for each [`AllowedIps`].
     pub(crate) const fn new() -> Self {
         Self(())
     }
@@ -184,7 +183,7 @@ impl Writer {
 struct Place<'g, V: Owner, A: Address> {
     /// The slot that leads to `parent`.
     above: &'g Slot<Node<V, A>>,
-    /// The last node on the way that is a shorter prefix; none if the root is the place.
+    /// The last node on the way that is a shorter prefix; `None` if the root is the place.
     parent: Option<SharedRef<'g, Node<V, A>>>,
     /// The place.
     slot: &'g Slot<Node<V, A>>,
@@ -204,7 +203,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
         }
     }
 
-    /// Goes down towards `net` as far as nodes are shorter prefixes of it. There has to be a
+    /// Descends towards `net` as far as the nodes are shorter prefixes of it. The caller must hold the
     /// [`Writer`], so that what is found stays in the trie.
     fn find<'g>(&'g self, net: &Net<A>, guard: &'g Guard) -> Place<'g, V, A> {
         let mut place = Place {
@@ -229,8 +228,8 @@ impl<V: Owner, A: Address> Trie<V, A> {
 
     /// As [`AllowedIps::insert`].
     fn insert(&self, net: Net<A>, owner: &Shared<V>) -> Result {
-        // What is found stays in the trie, since the caller has the writer; counted references, because
-        // memory is needed.
+        // What is found stays in the trie, since the caller holds the writer. The references are counted,
+        // because the allocations below may sleep and thus need the read-side section to have ended.
         let (parent, found) = {
             let guard = rcu::read_lock();
             let place = self.find(&net, &guard);
@@ -245,7 +244,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
                 return Self::give(node, owner);
             }
         }
-        // What is there goes below the new node, or beside it below a fork.
+        // What is there goes below the new node, or next to it below a fork.
         let (node, new) = match found {
             None => {
                 let node = Node::new(net, Some(owner), [])?;
@@ -311,7 +310,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
         });
     }
 
-    /// Takes away a prefix whose owner has forgotten it.
+    /// Takes away a prefix that is no longer on its owner's list.
     fn remove_listed(&self, node: &Shared<Node<V, A>>) {
         let guard = rcu::read_lock();
         let place = self.find(&node.net, &guard);
@@ -325,7 +324,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
         }
     }
 
-    /// Takes the owner from the node that was found, and out of the trie what serves no purpose any more.
+    /// Takes the owner from the node that was found, and removes from the trie what serves no purpose any more.
     fn unlink(place: &Place<'_, V, A>, guard: &Guard) {
         let Some(node) = place.found.map(SharedRef::get) else {
             return;
@@ -335,7 +334,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
             // Still a fork.
             (Some(_), Some(_)) => return,
             (Some(child), None) | (None, Some(child)) => (place.slot, Some(child)),
-            // A fork above it goes with it: it would have one child only.
+            // A fork above the node goes with it: it would have only one child.
             (None, None) => match place.parent.map(SharedRef::get) {
                 Some(fork) if !fork.owner.is_some() => {
                     let other = fork.child(!node.net.address.bit(fork.net.bits));
@@ -376,7 +375,7 @@ pub(crate) struct AllowedIps<V: Owner> {
 }
 
 impl<V: Owner> AllowedIps<V> {
-    /// None.
+    /// No prefixes.
     pub(crate) const fn new() -> Self {
         Self {
             v4: Trie::new(),
@@ -406,7 +405,7 @@ impl<V: Owner> AllowedIps<V> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; nothing has changed then.
+    /// `ENOMEM`, in which case nothing has changed.
     pub(crate) fn insert(&self, _writer: &mut Writer, prefix: Prefix, owner: &Shared<V>) -> Result {
         match prefix {
             Prefix::V4(net) => self.v4.insert(net, owner),
@@ -414,7 +413,7 @@ impl<V: Owner> AllowedIps<V> {
         }
     }
 
-    /// Takes a prefix away from `owner`; nothing happens if it belongs to somebody else. May sleep.
+    /// Takes a prefix away from `owner`; does nothing if it belongs to somebody else. May sleep.
     pub(crate) fn remove(&self, _writer: &mut Writer, prefix: &Prefix, owner: &Shared<V>) {
         match prefix {
             Prefix::V4(net) => self.v4.remove(net, owner),
@@ -433,8 +432,8 @@ impl<V: Owner> AllowedIps<V> {
         }
     }
 
-    /// Empties the tries, but not the lists of the owners, for which [`AllowedIps::forget`] is to be
-    /// called.
+    /// Empties the tries, but not the owners' lists: [`AllowedIps::forget`] has to be called for each
+    /// owner.
     pub(crate) fn clear(&self, _writer: &mut Writer) {
         self.v4.root.set(None);
         self.v6.root.set(None);

@@ -2,10 +2,10 @@
 
 //! What `ethtool -S` shows of a device, and why packets are dropped.
 //!
-//! Every packet that the driver drops has a [`Dropped`]: that counts it, and it is the reason that the kernel's
-//! own tools show as far as the kernel has a word for it. `Documentation/troubleshooting.md` tells an
-//! administrator what follows from each. What is counted is counted once for each train or rarer, never for
-//! each message of a train.
+//! Every packet that the driver drops has a [`Dropped`]: it selects the counter, and the reason that the kernel's
+//! own tools show, as far as the kernel has a word for it. `Documentation/troubleshooting.md` tells an
+//! administrator what follows from each. Where all goes well, counting is done once for each train at most, not
+//! for each of its messages.
 
 #![forbid(unsafe_code)]
 
@@ -49,21 +49,21 @@ macro_rules! counters {
 counters! {
     /// What happened.
     enum Count {
-        /// Trains of two messages and more that were given to the socket.
+        /// Trains of two or more messages that were given to the socket.
         TxTrains = "tx_trains",
         /// The messages in them.
         TxTrainMessages = "tx_train_messages",
-        /// GSO packets that were cut by the stack, since no train could be made of them.
+        /// GSO packets that were cut by the stack, because no train could be made of them.
         TxSoftwareSegmented = "tx_software_segmented",
-        /// Messages that were sealed anew, since too many others had overtaken them meanwhile.
+        /// Messages that were sealed again, because too many others had overtaken them.
         TxResealed = "tx_resealed",
-        /// Messages of a GSO packet that left alone, since there was no memory for a train.
+        /// Messages of a GSO packet that left alone, because there was no memory for a train.
         TxTrainNoMemory = "tx_train_no_memory",
-        /// Trains of two messages and more that came in.
+        /// Trains of two or more messages that came in.
         RxTrains = "rx_trains",
         /// The messages in them.
         RxTrainMessages = "rx_train_messages",
-        /// Trains that were cut, since they were for several sessions or of several kinds.
+        /// Trains that were cut, because their messages were for several sessions or of several kinds.
         RxTrainsCut = "rx_trains_cut",
         /// Messages without a packet inside.
         TxKeepalives = "tx_keepalives",
@@ -73,25 +73,25 @@ counters! {
         TxInitiations = "tx_handshake_initiations",
         /// See `TxInitiations`.
         TxResponses = "tx_handshake_responses",
-        /// Answers, under load, to a sender that has shown no cookie.
+        /// Cookie replies, under load, to senders that have shown no cookie.
         TxCookies = "tx_handshake_cookies",
         /// Handshake messages that were accepted.
         RxInitiations = "rx_handshake_initiations",
         /// See `RxInitiations`.
         RxResponses = "rx_handshake_responses",
-        /// Cookies of peers under load.
+        /// Cookie replies from peers under load.
         RxCookies = "rx_handshake_cookies",
-        /// Sessions that are known to stand on both sides.
+        /// Sessions that are known to be established on both sides.
         Completed = "handshakes_completed",
         /// Initiations that were repeated because nobody answered.
         Retried = "handshakes_retried",
         /// Handshakes that were given up.
         GaveUp = "handshakes_gave_up",
-        /// Rows of initiations that are older than one that the peer has answered, since our clock went back.
+        /// Series of initiations that are older than one that the peer has answered, because our clock went back.
         ClockWentBack = "handshakes_clock_went_back",
-        /// Sessions that came to their end without another one.
+        /// Sessions that ended without another one to follow.
         Expired = "sessions_expired",
-        /// Peers that were heard of from another address than before.
+        /// Peers that were heard from at another address than before.
         Roamed = "endpoints_changed",
     }
 
@@ -103,15 +103,15 @@ counters! {
         NoPeer = "tx_drop_no_peer", NO_ROUTE;
         /// The peer has no endpoint.
         NoEndpoint = "tx_drop_no_endpoint", NO_TX_TARGET;
-        /// The path to the peer does not take so long a packet, and it may not be cut; its source was told.
+        /// The packet is too long for the path to the peer and may not be fragmented; its source was told.
         PathMtu = "tx_drop_path_mtu", PKT_TOO_BIG;
-        /// Too many packets wait for the handshake; the oldest goes.
+        /// Too many packets are waiting for the handshake; the oldest goes.
         StagedFull = "tx_drop_no_session_full", NEIGH_QUEUE_FULL;
         /// The packet waited for a handshake that was given up.
         GaveUp = "tx_drop_handshake_gave_up", NEIGH_FAILED;
         /// The packet waited for a handshake when the interface went down or the peer was removed.
         Closed = "tx_drop_closed", QUEUE_PURGE;
-        /// Too much waits to be sealed.
+        /// Too much is waiting to be sealed.
         TxQueueFull = "tx_drop_queue_full", CPU_BACKLOG;
         /// There was no memory.
         TxNoMemory = "tx_drop_no_memory", NO_MEMORY;
@@ -130,7 +130,7 @@ counters! {
         NoSession = "rx_drop_no_session", NOT_SPECIFIED;
         /// The session is too old, or has received all the messages that it may.
         SessionEnded = "rx_drop_session_expired", NOT_SPECIFIED;
-        /// Too much waits to be opened.
+        /// Too much is waiting to be opened.
         RxQueueFull = "rx_drop_queue_full", CPU_BACKLOG;
         /// There was no memory.
         RxNoMemory = "rx_drop_no_memory", NO_MEMORY;
@@ -140,14 +140,14 @@ counters! {
         Replay = "rx_drop_replay", NOT_SPECIFIED;
         /// The packet inside is neither IPv4 nor IPv6.
         InnerType = "rx_drop_not_ip", UNHANDLED_PROTO;
-        /// The packet inside is shorter than it says.
+        /// The packet inside is shorter than its header says.
         InnerSize = "rx_drop_bad_length", PKT_TOO_SMALL;
         /// The packet inside has a source that is not among the peer's allowed IPs.
         SourceNotAllowed = "rx_drop_source_not_allowed", IP_INVALID_SOURCE;
         /// The device went away meanwhile.
         NoDevice = "rx_drop_no_device", DEV_READY;
 
-        /// Too many handshake messages wait.
+        /// Too many handshake messages are waiting.
         HandshakeQueueFull = "rx_refused_queue_full", FULL_RING;
         /// There are no random numbers yet, or the interface goes down.
         HandshakeNotReady = "rx_refused_not_ready", DEV_READY;
@@ -155,7 +155,7 @@ counters! {
         NoPrivateKey = "rx_refused_no_private_key", DEV_READY;
         /// The first mac is wrong: the sender does not know our public key.
         BadMac = "rx_refused_bad_mac1", NOT_SPECIFIED;
-        /// Under load, a sender without a cookie; he was sent one.
+        /// Under load, a sender without a cookie; it was sent one.
         NoCookie = "rx_refused_no_cookie", NOT_SPECIFIED;
         /// Under load, a source that has had its share.
         RateLimited = "rx_refused_rate_limited", NOT_SPECIFIED;
@@ -163,11 +163,11 @@ counters! {
         UnknownPeer = "rx_refused_unknown_peer", NOT_SPECIFIED;
         /// An initiation that was not made with the key that it names.
         ForgedInitiation = "rx_refused_forged", NOT_SPECIFIED;
-        /// An initiation that is not newer than one before: repeated, or the peer's clock went back.
+        /// An initiation that is not newer than an earlier one: replayed, or the peer's clock went back.
         OldInitiation = "rx_refused_old_timestamp", NOT_SPECIFIED;
         /// An initiation right after another one.
         TooSoon = "rx_refused_too_soon", NOT_SPECIFIED;
-        /// A response to no initiation that we are waiting with.
+        /// A response to no initiation that we have outstanding.
         StaleResponse = "rx_refused_stale_response", NOT_SPECIFIED;
         /// A response that does not fit: forged, or the preshared keys differ.
         BadResponse = "rx_refused_bad_response", NOT_SPECIFIED;
@@ -179,7 +179,7 @@ counters! {
 }
 
 impl Dropped {
-    /// Whether it is about a handshake message that came in.
+    /// Whether this is about a handshake message that came in.
     pub(crate) fn is_handshake(self) -> bool {
         self as usize >= Self::HandshakeQueueFull as usize
     }
@@ -196,7 +196,7 @@ impl Dropped {
 pub(crate) struct Counters([Atomic<u64>; NAMES.len()]);
 
 impl Counters {
-    /// Nothing happened yet.
+    /// Nothing has happened yet.
     pub(crate) const fn new() -> Self {
         Self([const { Atomic::new(0) }; NAMES.len()])
     }
@@ -207,12 +207,12 @@ impl Counters {
         }
     }
 
-    /// Something happened `n` times.
+    /// Counts something that happened `n` times.
     pub(crate) fn count(&self, what: Count, n: usize) {
         self.add(what as usize, n);
     }
 
-    /// Packets are dropped.
+    /// Counts packets that are dropped.
     pub(crate) fn dropped(&self, why: Dropped, packets: usize) {
         self.add(COUNTS.wrapping_add(why as usize), packets);
     }

@@ -2,7 +2,7 @@
 
 //! What the driver says when dynamic debugging is on (`Documentation/testing.md`).
 //!
-//! The words are those that users of WireGuard on Linux know and search their logs for.
+//! The wording is what users of WireGuard on Linux know and search their logs for.
 
 use core::fmt;
 
@@ -34,7 +34,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// The number and the address of a peer. Both are taken before the message is formatted: printk does that with
+/// The number and the address of a peer. Both are read before the message is formatted: printk formats with
 /// interrupts off, where the endpoint's lock may not be taken.
 struct Who {
     id: u64,
@@ -61,7 +61,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// An address that is written without leaving zeros out.
+/// An address that is written without leaving out zeros.
 struct Full(Ip);
 
 impl fmt::Display for Full {
@@ -91,7 +91,7 @@ impl Ip {
         })
     }
 
-    /// Where a packet from a peer says that it comes from.
+    /// Where a packet from a peer claims to come from.
     fn source(packet: &LinearSkb) -> Self {
         Self(match packet.data().first().map(|first| first >> 4) {
             Some(4) => packet.ipv4_source().map(Into::into),
@@ -144,7 +144,7 @@ debug_messages! {
         "No peer has allowed IPs matching {}",
         Full(Ip::destination(packet))
     }
-    /// The peer was never heard of, and no address is configured.
+    /// The peer was never heard from, and no address is configured.
     limited fn no_endpoint(device: &Device, peer: &Peer) {
         "No valid endpoint has been configured or discovered for peer {}", peer.id
     }
@@ -170,7 +170,7 @@ debug_messages! {
         "Sending keepalive packet to peer {}", Who::of(peer)
     }
 
-    /// A handshake message waits for nobody: the queue is full, or there is no randomness yet.
+    /// A handshake message is not queued: the queue is full, or there is no randomness yet.
     limited fn dropping_handshake(device: &Device, from: &Endpoint) {
         "Dropping handshake packet from {}", from.remote
     }
@@ -186,7 +186,7 @@ debug_messages! {
     limited fn invalid_mac(device: &Device, from: &Endpoint) {
         "Invalid MAC of handshake, dropping packet from {}", from.remote
     }
-    /// Not by a peer of ours, or repeated, or too many.
+    /// Not from a peer of ours, or replayed, or one too many.
     limited fn invalid_initiation(device: &Device, from: &Endpoint) {
         "Invalid handshake initiation from {}", from.remote
     }
@@ -215,7 +215,7 @@ debug_messages! {
     limited fn neither_v4_nor_v6(device: &Device, peer: &Peer) {
         "Packet is neither ipv4 nor ipv6 from peer {}", Who::of(peer)
     }
-    /// A peer sent a packet that is shorter than it says.
+    /// A peer sent a packet that is shorter than its header says.
     limited fn incorrect_size(device: &Device, peer: &Peer) {
         "Packet has incorrect size from peer {}", Who::of(peer)
     }

@@ -99,7 +99,7 @@ const MAX_PEERS: usize = 1 << 20;
 /// The MTU of the path that the default MTU is meant for.
 const ETHERNET_MTU: u32 = 1500;
 
-/// Octets that a packet grows by on an IPv6 path: our own, UDP's and IPv6's.
+/// Octets that are added to a packet on an IPv6 path: our own, UDP's and IPv6's.
 const OVERHEAD: u32 = DATA_OVERHEAD as u32 + 8 + 40;
 
 /// Octets that may wait on one CPU to be sealed, and as many to be opened.
@@ -154,11 +154,11 @@ impl Object for CookieSecret {}
 pub(crate) struct Config {
     /// All peers in the order in which they were added.
     pub(crate) peers: Vector<Shared<Peer>>,
-    /// Changes with each configuration, so that a dump can tell that it is torn.
+    /// Changes with each configuration request, so that a torn dump can be recognised.
     pub(crate) generation: u32,
     /// UDP port; zero until a free one has been taken.
     pub(crate) port: u16,
-    /// The number of the device that the sockets are bound to, in the namespace that they are in; zero for none.
+    /// The number, in the sockets' namespace, of the device that they are bound to; zero for none.
     pub(crate) bound: u32,
     /// The right to change the allowed IPs.
     pub(crate) writer: Writer,
@@ -199,21 +199,21 @@ pub(crate) struct Device {
     pub(crate) config: Mutex<Config>,
     /// Mark of outgoing packets; zero for none.
     mark: Atomic<u32>,
-    /// What else is asked for.
+    /// What is configured beyond what every WireGuard does.
     options: Options,
     /// Between `open` and `stop`.
     up: Atomic<bool>,
     /// What `ethtool -S` shows.
     counters: Counters,
-    /// Nanoseconds of the protocol's clock from which on a stranger may be announced.
+    /// When the next stranger may be announced, in nanoseconds of the protocol's clock.
     next_stranger: Atomic<u64>,
 }
 
 impl Device {
-    /// Ends all traffic, and all sessions. May sleep.
+    /// Ends all traffic and all sessions. May sleep.
     fn halt(&self, config: &Config) {
         self.up.store(false, Relaxed);
-        // First, so that no handshake leads to a session of a peer that has been stopped.
+        // First, so that no handshake leads to a session with a peer that has already been stopped.
         self.sockets.close();
         self.handshakes.close(self);
         for peer in config.peers.iter() {
@@ -232,7 +232,7 @@ impl Device {
         self.mark.load(Relaxed)
     }
 
-    /// What else is asked for.
+    /// The options as they are now.
     pub(crate) fn chosen(&self) -> Chosen {
         self.options.chosen()
     }
@@ -247,13 +247,13 @@ impl Device {
         self.counters.count(what, n);
     }
 
-    /// Counts packets that are dropped, by whoever has them.
+    /// Counts packets that are dropped; whoever has them frees them.
     pub(crate) fn dropped(&self, why: Dropped, packets: usize) {
         self.counters.dropped(why, packets);
         events::dropped(self, why, packets);
     }
 
-    /// Whether listeners may be told of one more stranger; notes that they are.
+    /// Whether listeners may be told of one more stranger; if so, notes that they are.
     pub(crate) fn may_announce_stranger(&self) -> bool {
         let now = now().as_nanos();
         if now < self.next_stranger.load(Relaxed) {
@@ -264,14 +264,14 @@ impl Device {
         true
     }
 
-    /// Drops a packet, or as many as it stands for.
+    /// Drops a packet, and counts as many as it stands for.
     pub(crate) fn drop_packet(&self, skb: impl Into<Skb>, why: Dropped) {
         let skb = skb.into();
         self.dropped(why, skb.packets());
         skb.drop_for(why.reason());
     }
 
-    /// Counts packets that could not be sent, also in what `ip -s link` shows.
+    /// Counts packets that could not be sent, including in what `ip -s link` shows.
     pub(crate) fn count_tx_dropped(&self, why: Dropped, packets: usize) {
         if packets == 0 {
             return;
@@ -340,7 +340,7 @@ impl Device {
         }
     }
 
-    /// Sets the private key; an all-zero one takes the key away. Sessions under the old key end.
+    /// Sets the private key; an all-zero one takes the key away. Sessions under the old key no longer send.
     /// May sleep.
     pub(crate) fn set_private_key(&self, config: &mut Config, private: &[u8; 32]) -> Result {
         let old = self.identity();
@@ -356,7 +356,7 @@ impl Device {
             }
             None => None,
         };
-        // A peer with our own key would be a peer with ourselves.
+        // A peer with our own key would be ourselves.
         if let Some(peer) = new
             .as_ref()
             .and_then(|new| self.find_peer(new.keys.public()))
@@ -368,7 +368,7 @@ impl Device {
         for peer in config.peers.iter() {
             let mut side = peer.handshake.lock();
             side.remote.forget_static_static();
-            // The other side knows somebody else by the new key.
+            // To the other side, the new key is somebody else, of whose clock it has seen nothing.
             side.clock = ClockWatch::new();
             drop(side);
             peer.expire_sessions();
@@ -379,12 +379,12 @@ impl Device {
         Ok(())
     }
 
-    /// Sets the port and the mark; zero takes any free port. With the interface up the sockets move
+    /// Sets the port and the mark; zero takes any free port. If the interface is up, the sockets move
     /// at once. May sleep.
     ///
     /// # Errors
     ///
-    /// What the socket layer says, `EADDRINUSE` first of all; nothing has changed then.
+    /// What the socket layer says, above all `EADDRINUSE`; nothing has changed in that case.
     pub(crate) fn set_port_and_mark(
         this: &Shared<Self>,
         config: &mut Config,
@@ -412,11 +412,11 @@ impl Device {
     }
 
     /// Makes all messages leave and come in by the device with the number `index`, or through the VRF whose
-    /// device it is; zero for any way. When that device goes, none leave or come in. May sleep.
+    /// device it is; zero for any way. If that device goes away, none leave or come in. May sleep.
     ///
     /// # Errors
     ///
-    /// What the socket layer says; nothing has changed then.
+    /// What the socket layer says; nothing has changed in that case.
     pub(crate) fn bind_sockets(
         this: &Shared<Self>,
         config: &mut Config,
@@ -434,13 +434,13 @@ impl Device {
         Ok(())
     }
 
-    /// Sets what else is asked for. May sleep.
+    /// Sets the options. May sleep.
     pub(crate) fn choose(&self, chosen: Chosen, _rtnl: &Rtnl) {
         self.options.choose(chosen);
         self.mark_errors();
     }
 
-    /// What routers say of messages is about the route that these have taken, and that depends on the mark.
+    /// What routers report about messages concerns the route that these took, which depends on the mark.
     fn mark_errors(&self) {
         let learn = self.chosen().has(Switch::PathMtu);
         self.sockets
@@ -460,7 +460,7 @@ impl LinkDriver for Device {
     const HEADROOM: u16 = HEADROOM as u16;
     const TAILROOM: u16 = (PADDING_MULTIPLE + TAG_LEN) as u16;
     const MTU: u32 = ETHERNET_MTU - OVERHEAD;
-    // Padded to the multiple, the longest packet still has a length that fits an `int`.
+    // Even when padded to the multiple, the longest packet has a length that fits an `int`.
     const MAX_MTU: u32 = (i32::MAX as u32 & !(PADDING_MULTIPLE as u32 - 1)) - OVERHEAD;
     const STATISTICS: &'static [&'static str] = counters::NAMES;
     type Context = Arc<Workers>;
@@ -507,7 +507,7 @@ impl LinkDriver for Device {
     fn open(this: &Shared<Self>, _dev: &NetDevice, rtnl: &Rtnl) -> Result {
         let mut config = this.config.lock();
         let net = this.home.get(rtnl).ok_or(ENONET)?;
-        // First: what comes in at once is answered, and the session has its timers.
+        // First, so that what comes in right away is answered, and the session has its timers.
         this.up.store(true, Relaxed);
         let opened = this
             .handshakes

@@ -27,9 +27,9 @@ use crate::peer::Peer;
 use crate::protocol::time::Duration;
 use crate::protocol::PublicKey;
 
-/// An endpoint that goes back and forth is announced this often: the last change always is.
+/// An endpoint that goes back and forth is announced at most this often; the last change always is.
 pub(crate) const MOVES_APART: Duration = Duration::from_millis(100);
-/// Strangers are announced this often by each device.
+/// Each device announces strangers at most this often.
 pub(crate) const STRANGERS_APART: Duration = Duration::from_millis(100);
 
 /// What a tracepoint shows of a peer.
@@ -117,7 +117,7 @@ pub(crate) fn handshake_accepted(peer: &Peer, kind: Kind) {
     trace::handshake_accepted(|| record(peer, kind as u64));
 }
 
-/// A session stands on both sides.
+/// A session is established on both sides.
 pub(crate) fn handshake_completed(peer: &Peer) {
     peer.device.count(Count::Completed, 1);
     trace::handshake_completed(|| record(peer, 0));
@@ -143,7 +143,7 @@ pub(crate) fn handshake_gave_up(peer: &Peer, attempts: u32) {
     events::about_peer(Event::HandshakeGaveUp, peer);
 }
 
-/// A session came to its end, and none followed.
+/// A session ended, and none followed.
 pub(crate) fn session_expired(peer: &Peer) {
     peer.device.count(Count::Expired, 1);
     trace::session_expired(|| record(peer, 0));
@@ -156,12 +156,12 @@ pub(crate) fn endpoint_changed(peer: &Peer) {
     trace::endpoint_changed(|| record(peer, 0));
 }
 
-/// Time to tell where the peer is.
+/// It is time to tell listeners where the peer is.
 pub(crate) fn announce_endpoint(peer: &Peer) {
     events::about_peer(Event::EndpointChanged, peer);
 }
 
-/// Somebody who is no peer began a handshake. Returns why his message is dropped.
+/// Somebody who is not a peer began a handshake. Returns why the message is dropped.
 pub(crate) fn unknown_peer(device: &Device, public_key: &PublicKey, from: Endpoint) -> Dropped {
     if device.may_announce_stranger() {
         events::about_stranger(device, public_key, from);

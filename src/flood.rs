@@ -4,10 +4,10 @@
 //!
 //! A handshake message costs several Curve25519 computations, so it waits in a queue of bounded
 //! length for a worker in process context. The device is under load when the queue grows long, or when
-//! too many messages turn out to be no peer's once they have been computed for: a CPU that keeps up with a
-//! flood lacks that time elsewhere. Then a sender must have proven its address with a cookie, and each
-//! address is served only so often. Peers that all come back at once waste nothing, so while the queue
-//! is short none of them has to ask twice.
+//! too many messages turn out, after the computations, not to be from a peer: even if a CPU keeps up with
+//! a flood, that time is missing elsewhere. Then a sender must have proven its address with a cookie, and
+//! each address is served only so often. Peers that all come back at once waste nothing, so while the
+//! queue is short none of them has to ask twice.
 
 #![forbid(unsafe_code)]
 
@@ -52,9 +52,9 @@ use crate::protocol::time::{
 
 /// Handshake messages of one device that may wait for a worker.
 const MAX_QUEUED: usize = 4096;
-/// From this many waiting messages on the device is under load.
+/// With this many messages waiting or more, the device is under load.
 const LOADED: usize = MAX_QUEUED / 8;
-/// The device counts as loaded for this long after its queue was last found long, or its time wasted.
+/// The device counts as under load for this long after its queue was last found long, or its time wasted.
 const LOAD_LINGERS: Duration = Duration::from_secs(1);
 /// Sources that the rate limiter remembers; others are refused until some are forgotten.
 const MAX_SOURCES: usize = 1 << 14;
@@ -62,25 +62,25 @@ const MAX_SOURCES: usize = 1 << 14;
 const SOURCE_BITS: u32 = 10;
 /// Idle sources are forgotten this often.
 const SWEEP_NS: u64 = 1_000_000_000;
-/// Messages that a worker answers before it lets others have the CPU and looks for idle sources, unless it is under
-/// load.
+/// Messages that a worker answers before it lets others have the CPU and looks for idle sources, unless the device is
+/// under load.
 const BATCH: usize = 64;
-/// Workers that may answer handshakes of one device at the same time, if there are as many CPUs.
+/// Workers that may answer handshakes of one device at the same time, if there are that many CPUs.
 const WORKERS: usize = 4;
-/// Under load a worker answers for so long, then pauses: with many senders who prove nothing the rest of its
+/// Under load a worker answers for this long, then pauses: when many senders prove nothing, the rest of its
 /// CPU is left to those who have a session, and one wake-up serves many messages.
 const SLICE_NS: u64 = 750_000;
-/// See [`SLICE_NS`]; one tick more, at most.
+/// See [`SLICE_NS`]; at most one tick longer.
 const PAUSE_NS: u64 = 4_000_000;
 
-/// What waits, and whether there is anybody to wait for.
+/// The messages that wait, and whether there is anybody to answer them.
 struct Waiting {
     messages: SkbList,
-    /// The interface is up. Without that nothing is added, and no worker is set to run.
+    /// The interface is up. Otherwise nothing is added, and no worker is scheduled.
     open: bool,
 }
 
-/// The waiting handshake messages of a device and those who answer them.
+/// The waiting handshake messages of a device and the workers that answer them.
 #[pin_data]
 pub(crate) struct HandshakeQueue {
     /// Filled in softirq, emptied by the workers.
@@ -90,7 +90,7 @@ pub(crate) struct HandshakeQueue {
     len: Atomic<usize>,
     /// Nanoseconds of [`now`] when the device was last found under load; zero for never.
     loaded_at: Atomic<u64>,
-    /// Pays for messages that turn out to be no peer's. Taken by the workers.
+    /// Pays for messages that turn out not to be from a peer. Locked by the workers.
     #[pin]
     waste: BhLock<WasteBucket>,
     /// Present while the interface is up.
@@ -131,7 +131,7 @@ impl HandshakeQueue {
 
     /// Drops what waits and stops the workers. May sleep.
     pub(crate) fn close(&self, device: &Device) {
-        // First, so that the workers end after the message they are at and not after thousands.
+        // First, so that the workers end after the message they are working on and not after thousands.
         let rest = {
             let mut waiting = self.waiting.lock();
             waiting.open = false;
@@ -173,7 +173,7 @@ impl HandshakeQueue {
         waiting.messages.push_back(skb);
         self.len.store(waiting.messages.len(), Relaxed);
 
-        // Under the lock: who cancels a worker has taken it before, so that none is set to run after that.
+        // Under the lock: `close` takes it before it cancels the workers, so that none is scheduled after that.
         let workers = workqueue::online_cpus().min(WORKERS);
         let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
         let guard = rcu::read_lock();
@@ -188,7 +188,7 @@ impl HandshakeQueue {
             if !self.under_load(now()) {
                 queue.run_now(&worker);
             } else if only_sweeps {
-                // The sweep would be too late.
+                // The time of the sweep would be too late.
                 queue.schedule(&worker, PAUSE_NS);
             } else {
                 queue.schedule_once(&worker, PAUSE_NS);
@@ -204,11 +204,11 @@ impl HandshakeQueue {
         skb
     }
 
-    /// Sets a worker that comes to its end to run again: if messages wait, at once or after a pause, and for the next
+    /// Reschedules a worker that is about to end: at once or after a pause if messages wait, otherwise for the next
     /// sweep if there are sources to be forgotten.
     fn run_again(&self, worker: &Shared<Worker>, sources: bool) {
-        // Under the lock: `close` cancels the workers after it, and a message that is added after it
-        // sets a worker to run by itself, which must not be put off.
+        // Under the lock: `close` cancels the workers only after it has taken it, and whoever adds a
+        // message after us schedules a worker for it, which we must not put off.
         let waiting = self.waiting.lock();
         let delay = match waiting.messages.len() {
             0 if !sources => return,
@@ -222,14 +222,14 @@ impl HandshakeQueue {
         }
     }
 
-    /// A message was computed for and is no peer's, or an old one of a peer's.
+    /// Computations were spent on a message that is not from a peer, or is an old one of a peer's.
     pub(crate) fn wasted(&self, now: Instant) {
         if !self.waste.lock().allow(now) {
             self.loaded_at.store(now.as_nanos(), Relaxed);
         }
     }
 
-    /// Whether senders have to prove their address. It stays so for a second after the device was last
+    /// Whether senders have to prove their address. This stays true for a second after the device was last
     /// under load, lest the answer flap.
     pub(crate) fn under_load(&self, now: Instant) -> bool {
         if self.len.load(Relaxed) >= LOADED {
@@ -245,7 +245,7 @@ impl HandshakeQueue {
 #[pin_data]
 struct Worker {
     device: Shared<Device>,
-    /// It is set to run for the next sweep, and for no message. Guarded by the lock of what waits.
+    /// It is scheduled for the next sweep only, not for a message. Guarded by the lock of the waiting messages.
     only_sweeps: Atomic<bool>,
     #[pin]
     task: Task<Worker>,
@@ -276,7 +276,8 @@ impl Runnable for Worker {
             crate::handshake::receive(device, skb);
             answered = answered.wrapping_add(1);
             let loaded = device.handshakes.under_load(now());
-            // A flood of what has no good mac1 costs next to nothing each, and must not fill the queue for the others.
+            // Under load the limit is a time, not a number of messages: those without a good mac1 cost next to nothing
+            // each, and a flood of them must not fill the queue for the others.
             // (The worker may have moved to a CPU whose clock is behind: then this message is its last.)
             let enough = if loaded {
                 clock::cpu_ns().wrapping_sub(begun) > SLICE_NS
@@ -349,14 +350,14 @@ impl RateLimiter {
         }? Error));
         let Ok(state) = state else { return false };
         let allowed = state.bucket.lock().allow(now);
-        // If another worker was first, its bucket stands; this one message more does no harm.
+        // If another worker was first, its bucket stays; one message more does no harm.
         match self.sources.insert(key, state) {
             Ok(()) => allowed,
             Err(e) => e == EEXIST && allowed,
         }
     }
 
-    /// Forgets sources that have been idle, at most once a second. `true` while any is known. May
+    /// Forgets sources that have been idle, at most twice a second. `true` while any is known. May
     /// sleep.
     fn sweep(&self) -> bool {
         if self.sources.len() == 0 {

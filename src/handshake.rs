@@ -58,9 +58,9 @@ use crate::protocol::time::{
 };
 use crate::protocol::timers::Event;
 
-/// The DS field of initiations and responses: AF41, so that they pass a loaded path.
+/// The DS field of initiations and responses: AF41, so that they get through a loaded path.
 const HANDSHAKE_DS: u8 = 0x88;
-/// That of cookie replies. Anybody can have them sent, and they must not be in the way of those.
+/// That of cookie replies. Anybody can have them sent, so they must not get in the way of those.
 const COOKIE_DS: u8 = 0;
 
 /// Sends an initiation to `peer` unless one was sent a moment ago. May sleep.
@@ -68,8 +68,9 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     if peer.device.identity().is_none() {
         return;
     }
-    // Early after boot random numbers may be none; whoever can guess the ephemeral key learns who we are. Not waited for:
-    // who takes the interface down waits for us, and all the machine's network configuration for him.
+    // Early after boot there may be no good random numbers, and whoever can guess the ephemeral key learns who we are.
+    // Do not wait for them: whoever takes the interface down waits for us, and all of the machine's network
+    // configuration waits for that.
     if !libcrypto::random_ready() {
         Peer::initiate_later(peer);
         return;
@@ -81,7 +82,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     debug::sending_initiation(&peer.device, peer);
     let mut guard = peer.handshake.lock();
     let side = &mut *guard;
-    // Only now: a change of key clears each handshake afterwards, under this lock.
+    // Read only now: whoever changes the key clears each handshake afterwards, under this lock.
     let Some(identity) = peer.device.identity() else {
         return;
     };
@@ -111,7 +112,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
         debug::clock_went_back(&peer.device, peer);
         events::clock_went_back(peer);
     }
-    // Before it is sent, or the response may be here first, and nobody takes back the repetition.
+    // Before it is sent: otherwise the response may be here first, and nothing would cancel the retry.
     Peer::events(
         peer,
         &[
@@ -123,7 +124,7 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     send_buffer(peer, &message, Kind::Initiation);
 }
 
-/// An index for a new handshake; the one of an unfinished handshake is given back.
+/// An index for a new handshake; that of an unfinished handshake is given back.
 fn fresh_index(peer: &Shared<Peer>, side: &mut HandshakeSide) -> Result<u32> {
     if side.closed {
         return Err(ESHUTDOWN);
@@ -165,7 +166,7 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
     }
 }
 
-/// Sends a handshake message; counts it if it is lost here. `false` if the host has dropped it.
+/// Sends a handshake message; counts it as dropped if it is lost here. `false` if the host has dropped it.
 fn send_to(
     device: &Device,
     message: &[u8],
@@ -250,7 +251,7 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
             };
             libcrypto::with_wiped_stack(|| complete(&peer, &identity, response.bytes(), from))
                 .inspect_err(|_| {
-                    // Whoever guesses an index makes us compute.
+                    // Anybody who guesses an index can make us compute.
                     device.handshakes.wasted(now());
                     invalid();
                 })?;
@@ -305,8 +306,8 @@ fn cookie_secret(device: &Device, now: Instant) -> Option<Shared<CookieSecret>> 
         return Some(secret);
     }
     let secret = Shared::new(CookieSecret::new(random(), now)).ok()?;
-    // If two workers come here at once, the later secret stays. Who got a cookie of the other one
-    // is given a new one when he uses it.
+    // If two workers come here at once, the later secret stays. A sender that got a cookie made with
+    // the other one is given a new one when it uses it.
     device.cookie_secret.set(Some(secret.clone()));
     Some(secret)
 }
@@ -320,8 +321,9 @@ fn peer_of_index(device: &Device, index: u32) -> Option<Shared<Peer>> {
         .map(|entry| entry.peer.clone())
 }
 
-/// Whether `identity` is still the device's: the key may have been changed while we computed. To be
-/// asked with the peer's handshake locked, since a change of key clears each handshake afterwards.
+/// Whether `identity` is still the device's: the key may have been changed while we computed. Must be
+/// called with the peer's handshake locked, since whoever changes the key clears each handshake
+/// afterwards.
 fn is_current(device: &Device, identity: &Shared<LocalIdentity>) -> bool {
     device
         .identity()
@@ -360,7 +362,7 @@ fn respond(
     debug::sending_response(device, &peer);
 
     let Ok(index) = fresh_index(&peer, side) else {
-        // What would have gone into the response is not left lying about.
+        // Do not leave lying about what would have gone into the response.
         side.noise.clear();
         return Err(failed);
     };

@@ -7,7 +7,7 @@
 //! `current` with the first message it opens. `previous` still opens messages that were on the way
 //! when `current` changed.
 //!
-//! Readers take a keypair from its slot under RCU. Writers hold [`Keypairs::state`].
+//! Readers take a keypair from its slot under RCU. Writers hold the lock of [`Keypairs`].
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,7 @@ use crate::protocol::replay::ReplayWindow;
 use crate::protocol::session::REJECT_AFTER_MESSAGES;
 use crate::protocol::time::Instant;
 
-/// The time by the clock that all protocol limits are measured with: it counts suspend.
+/// The time by the clock that all protocol limits are measured with: it goes on during suspend.
 pub(crate) fn now() -> Instant {
     Instant::from_nanos(clock::boottime_coarse_ns())
 }
@@ -60,7 +60,7 @@ pub(crate) struct Keypair {
     sent: Atomic<u64>,
     /// Cleared when the session may no longer seal.
     sending: Atomic<bool>,
-    /// Counters of the messages that were received; taken once per batch, bottom halves off.
+    /// Counters of the messages that were received; locked once per batch, bottom halves off.
     #[pin]
     window: BhLock<ReplayWindow>,
 }
@@ -87,8 +87,8 @@ impl Keypair {
                 .usable_for_sending(self.next_counter.load(Relaxed), now)
     }
 
-    /// Whether the keypair was sent with at all, is still in use, and has come to the age or count at
-    /// which the sender asks for a new one.
+    /// Whether the keypair is still in use for sending, and has come to the age or count at which the sender asks for a
+    /// new one.
     pub(crate) fn rekey_due_after_sending(&self, now: Instant) -> bool {
         self.sending.load(Relaxed)
             && self
@@ -111,23 +111,23 @@ impl Keypair {
         self.next_counter.load(Relaxed)
     }
 
-    /// Messages with counters below `end` are given to the socket.
+    /// Notes that messages with counters below `end` are given to the socket.
     pub(crate) fn sent_below(&self, end: u64) {
-        // Two CPUs at once may leave the lower one here, until the next message.
+        // Two CPUs that come here at once may leave the lower value, until the next message.
         if self.sent.load(Relaxed) < end {
             self.sent.store(end, Relaxed);
         }
     }
 
-    /// By how much messages with a counter from `first` on have been overtaken.
+    /// How far messages with counters from `first` on have been overtaken.
     pub(crate) fn lag(&self, first: u64) -> u64 {
         self.sent.load(Relaxed).saturating_sub(first)
     }
 
     /// Takes `count` consecutive counters and returns the first.
     ///
-    /// `None` when the session has used up its counters, and is closed for sending then, or was closed since the packets
-    /// were queued: if the machine was forked, its twin has the same ones, and no counter may serve for both.
+    /// `None` when the session has used up its counters, which closes it for sending, or was closed since the packets
+    /// were queued: if the machine was forked, its twin has the same counters, and none may be used by both.
     pub(crate) fn reserve(&self, count: u64) -> Option<u64> {
         if !self.sending.load(Relaxed) {
             return None;
@@ -147,8 +147,8 @@ impl Keypair {
         self.session.usable_for_receiving(now)
     }
 
-    /// Takes note of received counters, which are the packets' tags, and sorts out the packets that
-    /// are replays or whose counter is out of range. Returns the others, and those.
+    /// Takes note of received counters, which are the packets' tags. Returns the packets that are
+    /// accepted, and those that are replays or whose counter is out of range.
     pub(crate) fn accept_counters(&self, packets: LinearList) -> (LinearList, LinearList) {
         let mut accepted = LinearList::new();
         let mut refused = LinearList::new();
@@ -241,7 +241,7 @@ pub(crate) struct Keypairs {
     current: Slot<Keypair>,
     previous: Slot<Keypair>,
     next: Slot<Keypair>,
-    /// Serialises the writers of the three slots; `true` once the peer is gone and may have none.
+    /// Serialises the writers of the three slots; `true` once the peer is gone and may have no keypair.
     /// Taken in process context and in softirq.
     #[pin]
     closed: BhLock<bool>,
@@ -270,7 +270,7 @@ impl Keypairs {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or `ESHUTDOWN` when the peer has been removed. The index is given back then.
+    /// `ENOMEM`, or `ESHUTDOWN` when the peer has been removed. The index is given back in both cases.
     pub(crate) fn install(&self, peer: &Peer, session: Session) -> Result {
         let indices = &peer.device.indices;
         let index = session.local_index();
@@ -284,8 +284,8 @@ impl Keypairs {
             return Err(ESHUTDOWN);
         }
         let retired = if initiator {
-            // A `next` that nobody confirmed may still open messages of the other side, which
-            // believes in it.
+            // A `next` that was not confirmed may still open messages of the other side, which takes it
+            // to be valid.
             match self.next.take() {
                 Some(next) => {
                     let current = self.current.swap(Some(keypair));
@@ -329,7 +329,7 @@ impl Keypairs {
         true
     }
 
-    /// Stops sending with what is there; messages on the way to us are still opened.
+    /// Stops sending with the present keypairs; messages on the way to us are still opened.
     pub(crate) fn expire(&self) {
         let _closed = self.closed.lock();
         for slot in [&self.next, &self.current] {
@@ -349,7 +349,7 @@ impl Keypairs {
     }
 }
 
-/// Takes the indices of keypairs that are no longer in a slot out of the table.
+/// Removes from the table the indices of keypairs that are no longer in a slot.
 fn retire<const N: usize>(indices: &IndexTable, keypairs: [Option<Shared<Keypair>>; N]) {
     for keypair in keypairs.into_iter().flatten() {
         let index = keypair.session.local_index();
@@ -357,7 +357,8 @@ fn retire<const N: usize>(indices: &IndexTable, keypairs: [Option<Shared<Keypair
         if let Some(entry) = indices.get(&guard, index) {
             debug::keypair_destroyed(&entry.peer.device, keypair.id, &entry.peer);
             events::keypair_destroyed(&entry.peer, keypair.id);
-            // Now, not when the entry's memory goes: before the machine sleeps, keys have one grace period to be wiped.
+            // Now, not when the entry's memory is freed: before the machine sleeps, keys have one grace period to be
+            // wiped.
             entry.keypair.set(None);
         }
         drop(guard);

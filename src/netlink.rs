@@ -163,7 +163,7 @@ pub(crate) struct Dump {
     begun: bool,
     /// Position of the next peer.
     peer: usize,
-    /// Position of its next allowed IP; past zero only when a message ended within the peer.
+    /// Position of its next allowed IP; nonzero only when a message ended within the peer.
     allowed_ip: usize,
     /// The configuration's generation when the peer at `peer` was begun.
     generation: u32,
@@ -201,7 +201,7 @@ impl Family for WireGuardFamily {
         };
         let config = device.config.lock();
         out.set_generation(config.generation);
-        // The allowed IPs may have moved since the last part; what is left of the peer is not known.
+        // The allowed IPs may have moved since the last part, so what is left of the peer is not known.
         if state.generation != config.generation {
             if state.allowed_ip != 0 {
                 state.peer = state.peer.saturating_add(1);
@@ -371,8 +371,9 @@ struct AllowedIpRequest {
 }
 
 impl AllowedIpRequest {
-    /// Address, length and flags of an IPv4 one in the form that tools give it: family, address and length, in
-    /// this order, and perhaps flags. There may be very many of them, and this takes a fraction of the time.
+    /// Address, length and flags of an IPv4 entry in the form that tools use: family, address and length, in
+    /// this order, and perhaps flags. There may be very many, and this takes a fraction of the general case's
+    /// time.
     #[inline(always)]
     fn usual(attr: &Attr<'_>) -> Option<([u8; 4], u8, u32)> {
         /// The payload of an attribute that takes eight octets, header and padding included.
@@ -479,8 +480,8 @@ fn check_peers(
     Ok(())
 }
 
-/// Whether the allowed IPs of a peer in a request are of no interest, because the peer goes, does not
-/// come, or is ourselves. One configuration can be given to all members of a network, so it is no error.
+/// Whether the allowed IPs of a peer in a request do not matter, because the peer is removed, is not
+/// added, or is ourselves. One configuration can be given to all members of a network, so that is no error.
 fn is_ignored(
     device: &Device,
     peers: &Attr<'_>,
@@ -506,7 +507,7 @@ fn is_ignored(
     if peer.flags & PEER_UPDATE_ONLY == 0 {
         return false;
     }
-    // Whether the peer is there when its turn comes: the same request may name it before.
+    // Whether the peer exists when its turn comes: the same request may have named it earlier.
     let mut exists = !replace && device.find_peer(&peer.public_key).is_some();
     for attr in peers.children().take(position) {
         let Ok(earlier) = PeerRequest::parse(&attr, &Extack::none()) else {

@@ -5,7 +5,7 @@
 //! A [`Peer`] is reached in three ways: by public key (configuration and initiations), by allowed IP
 //! (packets to send) and by receiver index (messages received). Each of these tables holds a
 //! reference, and so does everything in flight. [`Peer::remove`] takes it out of all of them; the
-//! memory goes when the last reference and one grace period have passed.
+//! memory is freed one grace period after the last reference is gone.
 //!
 //! Lock order, outermost first: RTNL, the device's `config`, `prefixes`, [`Peer::handshake`], then the spinlocks
 //! (`staged`, `keypairs`, `timers`, `endpoint`).
@@ -115,13 +115,13 @@ pub(crate) struct TimerSide {
     alarm: Alarm,
     /// When an initiation is wanted.
     initiate: Option<Instant>,
-    /// When the keys of the session that was derived last began to be.
+    /// When the keys of the session that was derived last came into being.
     derived: Option<Instant>,
-    /// When the session that stands comes to its end, unless another one follows.
+    /// When the established session ends, unless another one follows.
     session_ends: Option<Instant>,
     /// When listeners are to be told where the peer is now.
     announce: Option<Instant>,
-    /// When they may be told for the next time.
+    /// When they may next be told.
     may_announce: Instant,
     /// Wall clock time of the last completed handshake (seconds, nanoseconds); zero for never.
     last_handshake: (u64, u32),
@@ -153,9 +153,9 @@ pub(crate) struct Peer {
     /// The peer's address. Process context and softirq.
     #[pin]
     endpoint: BhLock<Option<Endpoint>>,
-    /// There is an address; once known, one is never forgotten.
+    /// Whether an address is known; once one is, it is never forgotten.
     reachable: Atomic<bool>,
-    /// What the path to the endpoint takes; noted if that is asked for only.
+    /// What the path to the endpoint takes; noted only if that is asked for.
     pub(crate) path_mtu: PathMtu,
     /// The route to the endpoint.
     #[pin]
@@ -175,9 +175,9 @@ pub(crate) struct Peer {
     /// Order of what is being opened.
     #[pin]
     pub(crate) incoming: Lane<Incoming>,
-    /// How single messages come.
+    /// How closely single messages follow one another.
     pub(crate) singles: Singles,
-    /// How much is sent that is not answered.
+    /// How much is sent without being answered.
     pub(crate) one_way: OneWay,
     /// Octets of WireGuard messages received and authenticated.
     pub(crate) rx_bytes: Atomic<u64>,
@@ -270,7 +270,7 @@ impl Peer {
         self.reachable.load(Relaxed)
     }
 
-    /// Sets the address. `true` if it is another one than before, be our own the same or not.
+    /// Sets the address. `true` if the peer's is another one than before, whether or not our own is.
     pub(crate) fn set_endpoint(&self, new: Endpoint) -> bool {
         let mut endpoint = self.endpoint.lock();
         if *endpoint == Some(new) {
@@ -309,7 +309,8 @@ impl Peer {
         self.path_mtu.forget();
     }
 
-    /// Forgets our own address as far as it is still the one in `used`, which no longer serves.
+    /// Takes over from `used` what has become of our own address when it did not serve for sending, unless the peer's
+    /// address is another one by now.
     pub(crate) fn source_failed(&self, used: &Endpoint) {
         if let Some(endpoint) = self.endpoint.lock().as_mut() {
             if endpoint.remote == used.remote {
@@ -343,7 +344,7 @@ impl Peer {
         Self::arm(this, &mut side, now);
     }
 
-    /// Asks for an initiation. Unless `retry`, the count of attempts starts anew. Any context.
+    /// Asks for an initiation. The count of attempts starts anew. Any context.
     pub(crate) fn initiate(this: &Shared<Self>) {
         let now = now();
         let mut side = this.timers.lock();
@@ -371,7 +372,7 @@ impl Peer {
         }
     }
 
-    /// Arms the task for the next thing to do, if it is not armed early enough.
+    /// Arms the task for the next thing to do, unless it is already armed early enough.
     fn arm(this: &Shared<Self>, side: &mut TimerSide, now: Instant) {
         if side.closed || !this.device.is_up() {
             return;
@@ -390,7 +391,7 @@ impl Peer {
         }
     }
 
-    /// Whether an initiation may be sent now; notes that one is (§6.1: one each `REKEY_TIMEOUT`).
+    /// Whether an initiation may be sent now; if so, notes that one is (§6.1: one per `REKEY_TIMEOUT`).
     pub(crate) fn claim_initiation(&self, now: Instant) -> bool {
         let mut side = self.timers.lock();
         !side.closed && side.machine.claim_initiation(now)
@@ -448,8 +449,8 @@ impl Peer {
         self.keypairs.clear(&self.device.indices, false);
     }
 
-    /// Makes the peer use no present session for sending, so that the next packet leads to a
-    /// handshake. May sleep.
+    /// Stops sending with the peer's present sessions, so that the next packet leads to a handshake.
+    /// May sleep.
     pub(crate) fn expire_sessions(&self) {
         self.clear_handshake(false);
         self.timers.lock().machine.forget_last_initiation();
@@ -475,8 +476,8 @@ impl Peer {
         side.closed |= close;
     }
 
-    /// Ends the peer's life. It is in no table by public key or allowed IP any more; here its keys,
-    /// indices, timers and staged packets go, and nothing of the kind can appear again. May sleep.
+    /// Ends the peer's life. It is already out of the tables by public key and by allowed IP; this
+    /// removes its keys, indices, timers and staged packets, and lets no new ones appear. May sleep.
     pub(crate) fn remove(this: &Shared<Self>) {
         this.staged.lock().close();
         this.purge_staged(Dropped::Closed);
@@ -484,7 +485,7 @@ impl Peer {
         this.clear_handshake(true);
         this.keypairs.clear(&this.device.indices, true);
         Queue::cancel(this);
-        // The memory stays for a while, and with it would a route of a namespace that may be about to end.
+        // The memory stays for a while, and would keep a route of a namespace that may be about to end.
         this.route.release(true);
         debug::peer_destroyed(&this.device, this);
     }

@@ -73,7 +73,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::timers::Event;
 
-/// Single messages that are taken together.
+/// Single messages that are collected into one job.
 const MAX_COLLECTED: usize = 64;
 
 /// Messages of transport data that came in together, on their way up.
@@ -85,7 +85,7 @@ pub(crate) struct Incoming {
 }
 
 enum State {
-    /// As they came: a train of messages, the first one for this receiver index, or single ones, all for it.
+    /// As they came: a train of messages, of which the first is for this receiver index, or single ones, all for it.
     Sealed(SkbList),
     /// The plaintexts, tagged with the counters that they were sealed with; and what was not for this
     /// receiver index, with the number of messages before it.
@@ -109,7 +109,7 @@ impl Receiver for Device {
             return None;
         }
         match Kind::of(&head, skb.first_message_len()) {
-            // All but the last are as long as the first; they need not be cut to see that none is a message.
+            // All but the last are as long as the first; the train need not be cut to see that none is a message.
             None if skb.stride() != 0 && skb.stride() < DATA_OVERHEAD => {
                 this.drop_packet(skb, Dropped::NotWireGuard);
                 None
@@ -127,8 +127,9 @@ impl Receiver for Device {
     }
 }
 
-/// Takes the messages of a train, but for the first `skip` of them, one by one: they are of several kinds,
-/// or for several receivers. None is opened here: somebody may hold a lock that who receives the packet inside wants.
+/// Takes the messages of a train, except for the first `skip` of them, one by one: they are of several kinds,
+/// or for several receivers. None is opened here: a caller may hold a lock that whoever receives the packet inside
+/// needs.
 fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
     let count = skb.messages().saturating_sub(skip);
     device.count(Count::RxTrainsCut, 1);
@@ -178,7 +179,7 @@ fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
     }
 }
 
-/// Finds the keypair of data messages, which may be opened here if `at_once` is set; otherwise the workers do it.
+/// Finds the keypair of data messages. They may be opened here if `at_once` is set; otherwise the workers do it.
 fn receive_data<'a>(
     device: &'a Shared<Device>,
     skb: Skb,
@@ -242,7 +243,7 @@ fn receive_data<'a>(
 }
 
 impl Incoming {
-    /// What authentic messages set in motion, and the packets inside, if any.
+    /// Does what authentic messages call for, and delivers the packets inside, if any.
     fn deliver(
         &self,
         peer: &Shared<Peer>,
@@ -337,10 +338,10 @@ impl Incoming {
     }
 }
 
-/// Gives a packet to the stack, merged with others where that can be. `unmerged` is the UDP flow of the
-/// last packet that there was nothing to merge with; most applications want their datagrams one by one,
-/// and looking for others in vain costs as much as receiving.
-/// Says whether the packet could be merged with others.
+/// Gives a packet to the stack, merged with others where possible. `unmerged` is the UDP flow of the
+/// last packet for which there was nothing to merge with: most applications want their datagrams one by
+/// one, and looking for others in vain costs as much as receiving.
+/// Returns whether the packet could be merged with others.
 fn pass_up(packet: LinearSkb, gro: Pin<&mut Gro>, unmerged: &mut Option<[u8; 13]>) -> bool {
     let flow = udp_flow(packet.data());
     if flow.is_some() && flow == *unmerged {
@@ -354,7 +355,8 @@ fn pass_up(packet: LinearSkb, gro: Pin<&mut Gro>, unmerged: &mut Option<[u8; 13]
     merged
 }
 
-/// Addresses and ports of a UDP packet over IPv4 that is no fragment.
+/// What tells the flow of a UDP packet over IPv4 that has no options and is no fragment: addresses, ports, and the TOS
+/// octet.
 fn udp_flow(packet: &[u8]) -> Option<[u8; 13]> {
     const UDP: u8 = 17;
     let head: &[u8; 24] = packet.first_chunk()?;
@@ -431,7 +433,7 @@ impl Job for Incoming {
             let mut opened = LinearList::new();
             let mut others = None;
             for skb in packets {
-                // Only a train has others, and that is the only packet then.
+                // Only a train has others, and a train is the only packet of its job.
                 others = self.open(&peer.device, skb, &mut opened, bh);
             }
             self.state = State::Open(opened, others);

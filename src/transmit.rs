@@ -4,9 +4,9 @@
 //!
 //! A packet goes in at [`xmit`]; cryptokey routing finds the peer. If the peer has a keypair, the
 //! packet, which may be a GSO packet of up to 64 KiB, becomes one [`Outgoing`] job: it is cut into packets
-//! of the path's size, takes as many counters, and each is sealed into its place in a train of messages;
-//! when it is the job's turn the train goes to the socket, through routing, netfilter and queues as one
-//! packet. All this happens where the packet comes in, or on other CPUs when this one has too much of it.
+//! of the path's size, takes as many counters, and each packet is sealed into its place in a train of
+//! messages; when it is the job's turn, the train goes to the socket, and as one packet through routing,
+//! netfilter and queues. All this happens where the packet comes in, or on other CPUs when this one has too much of it.
 //! If there is no keypair, the packet is staged and a handshake begins.
 
 #![forbid(unsafe_code)]
@@ -74,15 +74,15 @@ use crate::protocol::session::LEAD;
 use crate::protocol::time::Instant;
 use crate::protocol::timers::Event;
 
-// What is before the packet in a message, and before the message, is the lead of the packet.
+// The lead of a packet is what precedes it in the message, together with what precedes the message.
 const _: () = assert!(train::LEAD + DATA_HEADER_LEN == LEAD);
 
 /// Single packets that are collected into one job.
 const MAX_COLLECTED: usize = 128;
 
-/// The difference between a job's first counter and the highest one that has been sent before it, at most. A
-/// receiver takes messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and
-/// the network may put them out of order as well.
+/// How far a job's first counter may lag behind the highest one that has been sent before it. A receiver takes
+/// messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the network may
+/// put them out of order as well.
 const MAX_LAG: u64 = 768;
 
 /// Room before a message: the outer IPv6 and UDP headers, the link layer's, and our own.
@@ -96,9 +96,9 @@ pub(crate) struct Outgoing {
 }
 
 enum State {
-    /// As the stack handed them over, with the path's MTU.
+    /// As the stack handed them over, each with its plan as its tag.
     Plain(SkbList),
-    /// Sealed messages and trains of them, in order, and what lies around their counters.
+    /// Sealed messages and trains of them, in order, and a range that encloses their counters.
     Sealed(SkbList, Range<u64>),
     /// Nothing left to send.
     Spent,
@@ -147,7 +147,7 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
             if chosen.has(Switch::PathMtu) {
                 match path::takes(&peer, &mut skb, mtu) {
                     Some(takes) => mtu = takes,
-                    // As other tunnels do: whoever sent it learns of it by ICMP.
+                    // No error, as with other tunnels: whoever sent the packet learns of it by ICMP.
                     None => {
                         dev.count(Stat::TxErrors, 1);
                         device.drop_packet(skb, Dropped::PathMtu);
@@ -173,7 +173,7 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
 fn send(peer: &Shared<Peer>, skb: Skb) {
     let now = now();
     let keypair = {
-        // Who sends what is staged holds the lock until all of it has its place in the order.
+        // Whoever sends what is staged holds the lock until all of it has its place in the order.
         let staged = peer.staged.lock();
         if staged.is_empty() {
             usable_keypair(peer, now)
@@ -224,7 +224,7 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
         Peer::initiate(peer);
         return;
     };
-    // Submitted under the lock, so that two senders cannot swap what they took.
+    // Submitted under the lock, so that two senders cannot reorder what they took.
     while let Some(skb) = staged.pop() {
         let job = Outgoing::new(keypair.clone(), skb);
         if let Err(job) = peer.device.workers.seal.collect(peer.clone(), job) {
@@ -247,12 +247,13 @@ pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
     send_staged(peer);
 }
 
-/// The outer DS field for an inner one: no DSCP leaks unless that is asked for, ECN follows RFC 6040 (normal mode).
+/// The outer DS field for an inner one: ECN by RFC 6040 (normal mode), and no DSCP, which [`Plan::new`] adds if that is
+/// asked for.
 fn outer_ds(inner: u8) -> u8 {
     const ECN_MASK: u8 = 3;
     const ECT_0: u8 = 2;
     match inner & ECN_MASK {
-        // A mark of the inner path is not the outer path's affair, but that the flow is capable is.
+        // A mark of the inner path does not concern the outer path, but that the flow is ECN-capable does.
         ECN_MASK => ECT_0,
         ecn => ecn,
     }

@@ -2,10 +2,10 @@
 
 //! WireGuard network driver.
 //!
-//! Three rooms. [`protocol`] is what WireGuard is: bytes in, bytes and decisions out, without a kernel
-//! around it. [`net`] makes the kernel's networking interfaces safe to use and holds all `unsafe` of
-//! the driver. The other modules join the two: a packet goes in, cryptokey routing finds the peer, the
-//! peer's session seals it, the socket sends it. `Documentation/architecture.md` is the map.
+//! Three rooms. [`protocol`] is WireGuard itself: bytes in, bytes and decisions out, with no kernel
+//! around it. [`net`] makes the kernel's networking interfaces safe to use and holds all of the
+//! driver's `unsafe`. The other modules join the two: a packet goes in, cryptokey routing finds the
+//! peer, the peer's session seals it, the socket sends it. `Documentation/architecture.md` is the map.
 
 #![deny(unsafe_code)]
 
@@ -39,8 +39,8 @@ module! {
 }
 
 /// What the module registers. The fields are dropped in order: first the netlink family, so that
-/// nothing is configured any more, then the link type and with it all devices, and last, when no
-/// object is left that could queue work, the workers.
+/// nothing can be configured any more, then the link type and with it all devices, and last the
+/// workers, when no object is left that could queue work.
 struct WireGuard {
     _family: net::genl::GenlRegistration<netlink::WireGuardFamily>,
     _links: net::rtnl::Registration<device::Device>,
@@ -48,7 +48,7 @@ struct WireGuard {
     _workers: Arc<device::Workers>,
 }
 
-/// Dropping it waits until no object of the driver is alive.
+/// Dropping this waits until none of the driver's objects is alive.
 struct Quiesced(Arc<device::Workers>);
 
 impl Drop for Quiesced {
@@ -63,7 +63,7 @@ impl Drop for Quiesced {
 impl kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let workers = device::Workers::new()?;
-        // Before the link type: if what follows fails, there may be devices already.
+        // Before the link type: if a later step fails, there may be devices already.
         let rest = Quiesced(workers.clone());
         let links = net::rtnl::Registration::new(workers.clone())?;
         let family = net::genl::GenlRegistration::new(module)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Addresses and prefixes, as a trie has them.
+//! Addresses and prefixes, in the form that the tries use.
 
 #![forbid(unsafe_code)]
 
@@ -16,19 +16,19 @@ pub(crate) trait Address: Copy + Unpin + Eq + Send + Sync + Sized + 'static {
     /// Bits of an address.
     const LENGTH: u8;
 
-    /// `count` ones, the others are zero.
+    /// `count` ones, followed by zeros.
     fn ones(count: u8) -> Self;
 
-    /// The bits that both have.
+    /// The bits that are set in both.
     fn and(self, other: Self) -> Self;
 
     /// Whether both have the same bits where `mask` has ones.
     fn same(self, other: Self, mask: Self) -> bool;
 
-    /// How many bits both begin with.
+    /// How many leading bits both have in common.
     fn common(self, other: Self) -> u8;
 
-    /// Whether bit number `index` is set; the first one is zero.
+    /// Whether bit number `index` is set; the first bit is number zero.
     fn bit(self, index: u8) -> bool;
 
     /// A node as its owner lists it.
@@ -119,7 +119,7 @@ impl Address for Bits {
     }
 }
 
-/// An address of which the first `bits` bits count; the others are zero.
+/// An address whose first `bits` bits count; the others are zero.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Net<A> {
     pub(super) address: A,
@@ -127,7 +127,7 @@ pub(crate) struct Net<A> {
 }
 
 impl<A: Address> Net<A> {
-    /// `None` if `address` has not so many bits.
+    /// `None` if `address` does not have that many bits.
     pub(super) fn new(address: A, bits: u8) -> Option<Self> {
         (bits <= A::LENGTH).then(|| Self {
             address: address.and(A::ones(bits)),

@@ -2,9 +2,9 @@
 
 //! Replacing all prefixes of an owner, so that no packet falls through.
 //!
-//! First the owner is given what is new, then, when every reader has seen that, what is old is taken away. Whoever
-//! looks an address up meanwhile finds the one who owns it before, or the one who owns it afterwards: what the
-//! owner has in between is at least what it had, and in the end at least what it will have.
+//! The owner is first given what is new; once every reader has seen that, what is old is taken away. Whoever looks an
+//! address up meanwhile finds either its owner from before or its owner from afterwards: while prefixes are added, the
+//! owner has at least what it had; while they are taken away, at least what it will have.
 
 #![forbid(unsafe_code)]
 
@@ -31,22 +31,22 @@ use crate::net::vector::Vector;
 
 /// How the owner came to a prefix, so that it can be undone.
 enum Step<V: Owner> {
-    /// It had it before.
+    /// The owner had it before.
     Kept(Listed<V>),
-    /// It is new, and was somebody else's or nobody's.
+    /// It is new to the owner, and was somebody else's or nobody's.
     Claimed(Prefix, Option<Shared<V>>),
 }
 
-/// A replacement that is on its way.
+/// A replacement in progress.
 struct Change<V: Owner> {
-    /// What the owner had and has not been given anew.
+    /// What the owner had and has not been given again.
     old: PrefixList<V>,
     /// What has been done.
     steps: Vector<Step<V>>,
 }
 
 impl<V: Owner> PrefixList<V> {
-    /// Takes a node out if it is in this list, rather than in another one of its owner.
+    /// Takes a node out if it is in this list, rather than in another one of its owner's.
     fn take(&mut self, node: &Listed<V>) -> bool {
         let position = node.position().load(Relaxed);
         let here = self
@@ -79,7 +79,7 @@ impl<V: Owner> Listed<V> {
 }
 
 impl<V: Owner, A: Address> Trie<V, A> {
-    /// The node of just this prefix. There has to be a [`Writer`].
+    /// The node with exactly this prefix. The caller must hold the [`Writer`].
     fn node(&self, net: &Net<A>) -> Option<Shared<Node<V, A>>> {
         let guard = rcu::read_lock();
         let found = self.find(net, &guard).found?;
@@ -89,7 +89,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
         found.upgrade()
     }
 
-    /// Gives a prefix to `owner`, who may have it already, and notes how to undo that.
+    /// Gives a prefix to `owner`, which may have it already, and notes how to undo that.
     fn claim(
         &self,
         net: Net<A>,
@@ -104,7 +104,7 @@ impl<V: Owner, A: Address> Trie<V, A> {
             (Some(node), Some(from)) if Shared::ptr_eq(&from, owner) => {
                 let node = A::listed(node);
                 if !change.old.take(&node) {
-                    // It was named before.
+                    // The prefix is a duplicate: it was given to the owner in an earlier step.
                     return Ok(());
                 }
                 if let Err(e) = owner.with_prefixes(|list| list.add(node.again())) {
@@ -124,12 +124,12 @@ impl<V: Owner, A: Address> Trie<V, A> {
 }
 
 impl<V: Owner> AllowedIps<V> {
-    /// Gives `owner` all of `prefixes`, whoever had them before, and nothing else. A reader finds for each address
-    /// the owner of before or the one of afterwards at any time. May sleep, for a grace period at least.
+    /// Gives `owner` all of `prefixes`, whoever had them before, and nothing else. At any time, a reader finds for
+    /// each address either the owner from before or the one from afterwards. May sleep, for a grace period at least.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; everything is as it was then.
+    /// `ENOMEM`, in which case everything is as it was before.
     pub(crate) fn replace(
         &self,
         writer: &mut Writer,
@@ -150,7 +150,7 @@ impl<V: Owner> AllowedIps<V> {
                 return Err(e);
             }
         }
-        // Somebody may be past the place where something new has come in, and still has to find what is old.
+        // A reader may be past the place where something new has come in, and still has to find what is old.
         rcu::synchronize();
         for node in change.old.0.iter() {
             match node {
@@ -161,7 +161,7 @@ impl<V: Owner> AllowedIps<V> {
         Ok(())
     }
 
-    /// Undoes all steps, the last one first. That takes no memory: nodes are there, and lists have had room.
+    /// Undoes all steps, the last one first. This needs no memory: the nodes exist, and the lists have had room.
     fn undo(&self, writer: &mut Writer, owner: &Shared<V>, mut change: Change<V>) {
         while let Some(step) = change.steps.pop() {
             match step {

@@ -16,7 +16,7 @@
 const gfp_t NET_CONST_HELPER_GFP_ATOMIC_MASK = GFP_ATOMIC;
 const netdev_features_t NET_CONST_HELPER_KEEP_CHECKSUMS = NETIF_F_SG | NETIF_F_HW_CSUM;
 
-/* What a packet is asked for. */
+/* Queries about a packet. */
 #define SKB_BOOL(name, value)						\
 	bool net_helper_##name(const struct sk_buff *skb)		\
 	{								\

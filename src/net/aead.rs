@@ -2,11 +2,11 @@
 
 //! ChaCha20-Poly1305 (RFC 8439) for messages in a row, without additional data.
 //!
-//! The key of Poly1305 is the first block of the ChaCha key stream, the message is sealed with those that
-//! follow. The library's own function computes the first block apart, and for so short a piece it has no
-//! vectors: a tenth of the time that a full message takes. Here the cipher starts [`LEAD`] octets before the
-//! message, whatever is there, in one go with it; that costs next to nothing, since it works on eight blocks
-//! at a time. What was there, and what it has become, tell the first block.
+//! The key of Poly1305 comes from the first block of the ChaCha key stream; the blocks that follow seal the
+//! message. The library's own function computes the first block separately, and on so short a piece it uses no
+//! vector instructions: that takes a tenth of the time of a full message. Here the cipher starts [`LEAD`]
+//! octets before the message, whatever is there, and covers both in one go. That costs next to nothing, since
+//! it works on eight blocks at a time. What was there, XORed with what it has become, is the first block.
 //!
 //! C headers: [`include/crypto/chacha.h`](srctree/include/crypto/chacha.h),
 //! [`include/crypto/poly1305.h`](srctree/include/crypto/poly1305.h)
@@ -20,11 +20,11 @@ use super::libcrypto::{
     TAG_LEN, //
 };
 
-/// Octets before a message: one block of ChaCha.
+/// Octets before a message: one ChaCha block.
 pub(crate) const LEAD: usize = 64;
-/// Octets of a block of Poly1305.
+/// Length of a Poly1305 block in octets.
 const BLOCK: usize = 16;
-/// Octets of a key of Poly1305.
+/// Length of a Poly1305 key in octets.
 const KEY: usize = 32;
 
 /// Both halves of 32 octets.
@@ -45,7 +45,7 @@ fn joined([first, second]: [u128; 2]) -> [u8; 32] {
     octets
 }
 
-/// Runs the cipher over `len` octets, from block number `block` of the key stream on.
+/// Runs the cipher over `len` octets, starting at block number `block` of the key stream.
 ///
 /// # Safety
 ///
@@ -92,16 +92,16 @@ unsafe fn crypt(
 struct TagKey([u8; KEY]);
 
 impl TagKey {
-    /// The key out of the octets before a message and what the cipher has made of them.
+    /// Recovers the key from the octets before a message and what the cipher has made of them.
     fn from_lead(before: &[u8; LEAD], after: &[u8; LEAD]) -> Self {
         let key = |lead: &[u8; LEAD]| lead.first_chunk().map_or([0; 2], halves);
         let ([a, b], [c, d]) = (key(before), key(after));
         Self(joined([a ^ c, b ^ d]))
     }
 
-    /// The key for a message that nothing is before.
+    /// The key for a message without a lead.
     fn alone(key: &[u8; 32], counter: u64) -> Self {
-        // More than one block, so that vectors are used.
+        // More than one block, so that vector instructions are used.
         let mut stream = [0; 2 * LEAD];
         let data = stream.as_mut_ptr();
         // SAFETY: The cipher works in place.
@@ -111,9 +111,9 @@ impl TagKey {
         this
     }
 
-    /// The tag of `text`, sealed octets.
+    /// The tag of `text`, which is ciphertext.
     fn tag(&self, text: &[u8]) -> [u8; TAG_LEN] {
-        // The rest is filled up with zeros; the lengths of additional data, none, and of the text follow.
+        // The rest is padded with zeros; the lengths of the additional data (none) and of the text follow.
         let whole = text.len() / BLOCK * BLOCK;
         let (blocks, rest) = text.split_at_checked(whole).unwrap_or((text, &[]));
         let mut end = [0; 2 * BLOCK];
@@ -128,7 +128,7 @@ impl TagKey {
         self.sum(&[blocks, end])
     }
 
-    /// The tag of `text` without its last 16 octets, which are lost.
+    /// The tag of all but the last 16 octets of `text`, which are clobbered.
     fn tag_over(&self, text: &mut [u8]) -> [u8; TAG_LEN] {
         let Some((sealed, last)) = text.split_last_chunk_mut::<TAG_LEN>() else {
             return [0; TAG_LEN];
@@ -136,7 +136,7 @@ impl TagKey {
         if sealed.len() % BLOCK != 0 {
             return self.tag(sealed);
         }
-        // All of it in one piece is quicker than two.
+        // One piece is quicker than two.
         *last = lengths(sealed.len());
         self.sum(&[text])
     }
@@ -164,13 +164,13 @@ impl Drop for TagKey {
     }
 }
 
-/// The last block that Poly1305 sums up.
+/// The last block that goes into a tag: the lengths.
 fn lengths(len: usize) -> [u8; BLOCK] {
     ((len as u128) << 64).to_le_bytes()
 }
 
-/// Seals what `src` has behind [`LEAD`] octets to the same place in `dst`, which is 16 octets longer. The
-/// lead of `dst` stays as it is.
+/// Seals what follows the first [`LEAD`] octets of `src` into the same place in `dst`, which is 16 octets
+/// longer. The lead of `dst` is preserved.
 #[must_use]
 pub(crate) fn seal_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
     if dst.len().checked_sub(TAG_LEN) != Some(src.len()) {
@@ -187,8 +187,8 @@ pub(crate) fn seal_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 3
     finish_sealing(dst, before, &kept)
 }
 
-/// Seals in place what `buf` has behind [`LEAD`] octets, but for the last 16, which take the tag. The lead
-/// stays as it is.
+/// Seals in place what follows the first [`LEAD`] octets of `buf`, except for the last 16, which take the tag.
+/// The lead is preserved.
 #[must_use]
 pub(crate) fn seal_behind_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32]) -> bool {
     let Some(len) = buf.len().checked_sub(TAG_LEN) else {
@@ -203,7 +203,7 @@ pub(crate) fn seal_behind_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32])
     finish_sealing(buf, &kept, &kept)
 }
 
-/// Puts the lead of a message back that was sealed, and the tag behind it.
+/// Restores the lead of a message that was sealed, and writes the tag behind the message.
 fn finish_sealing(buf: &mut [u8], before: &[u8; LEAD], kept: &[u8; LEAD]) -> bool {
     let Some((lead, text)) = buf.split_first_chunk_mut::<LEAD>() else {
         return false;
@@ -220,9 +220,9 @@ fn finish_sealing(buf: &mut [u8], before: &[u8; LEAD], kept: &[u8; LEAD]) -> boo
     }
 }
 
-/// Opens what `src` has behind [`LEAD`] octets, the last 16 of which are the tag, to the same place in `dst`,
-/// which is 16 octets shorter. The lead of `dst` stays as it is. If the tag is wrong, what is behind it is of
-/// no use to anybody.
+/// Opens what follows the first [`LEAD`] octets of `src`, the last 16 of which are the tag, into the same place
+/// in `dst`, which is 16 octets shorter. The lead of `dst` is preserved. If the tag is wrong, what is behind
+/// the lead must not be used.
 #[must_use]
 pub(crate) fn open_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
     if src.len().checked_sub(TAG_LEN) != Some(dst.len()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Netlink attributes: what a family accepts, and reading what came.
+//! Netlink attributes: declaring what a family accepts, and reading what it receives.
 //!
 //! C header: [`include/net/netlink.h`](srctree/include/net/netlink.h)
 
@@ -11,8 +11,8 @@ use kernel::prelude::*;
 use super::bindings;
 use super::libcrypto;
 
-/// What one attribute of a family may be. A table of them, indexed by attribute type, is what the
-/// core checks a request against before the family sees it.
+/// What one attribute of a family may be. The core checks a request against a table of these, indexed by
+/// attribute type, before the family sees it.
 #[repr(transparent)]
 pub(crate) struct Policy(bindings::nla_policy);
 
@@ -38,17 +38,17 @@ impl Policy {
         Self(policy)
     }
 
-    /// No such attribute; position zero of each table.
+    /// No such attribute; entry zero of each table.
     pub(crate) const fn unspec() -> Self {
         Self(Self::of(bindings::NLA_UNSPEC))
     }
 
-    /// A number of 8 bits.
+    /// An 8-bit number.
     pub(crate) const fn u8() -> Self {
         Self(Self::of(bindings::NLA_U8))
     }
 
-    /// A number of 8 bits that is not greater than `max`.
+    /// An 8-bit number that is not greater than `max`.
     pub(crate) const fn up_to8(max: u8) -> Self {
         Self::range(
             bindings::NLA_U8,
@@ -58,22 +58,22 @@ impl Policy {
         )
     }
 
-    /// A number of 16 bits.
+    /// A 16-bit number.
     pub(crate) const fn u16() -> Self {
         Self(Self::of(bindings::NLA_U16))
     }
 
-    /// A number of 32 bits.
+    /// A 32-bit number.
     pub(crate) const fn u32() -> Self {
         Self(Self::of(bindings::NLA_U32))
     }
 
-    /// A number of 64 bits.
+    /// A 64-bit number.
     pub(crate) const fn u64() -> Self {
         Self(Self::of(bindings::NLA_U64))
     }
 
-    /// Flags out of `mask`, 32 bits.
+    /// 32 bits of flags, of which only those in `mask` may be set.
     pub(crate) const fn mask32(mask: u32) -> Self {
         let mut policy = Self::of(bindings::NLA_U32);
         policy.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MASK as u8;
@@ -88,7 +88,7 @@ impl Policy {
         Self(policy)
     }
 
-    /// Octets, just so many.
+    /// Exactly `len` octets.
     pub(crate) const fn exact_len(len: i16) -> Self {
         Self::range(
             bindings::NLA_BINARY,
@@ -98,7 +98,7 @@ impl Policy {
         )
     }
 
-    /// Octets, at least so many.
+    /// At least `len` octets.
     pub(crate) const fn min_len(len: i16) -> Self {
         Self::range(
             bindings::NLA_BINARY,
@@ -108,7 +108,7 @@ impl Policy {
         )
     }
 
-    /// A list whose entries are attributes after `table`; the entries' own types mean nothing.
+    /// A list whose entries hold attributes as described by `table`; the entries' own types mean nothing.
     pub(crate) const fn nested_array<const N: usize>(table: &'static [Policy; N]) -> Self {
         const { assert!(N > 0) };
         let mut policy = Self::of(bindings::NLA_NESTED_ARRAY);
@@ -127,12 +127,12 @@ impl Policy {
 /// One attribute of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Attr<'a> {
-    /// Says of itself that it holds attributes.
+    /// Whether it is flagged as holding attributes.
     nested: bool,
     payload: &'a [u8],
 }
 
-/// Octets of an attribute's header: its length, header included, and its type.
+/// Octets of an attribute's header, which holds the attribute's length (header included) and its type.
 pub(super) const HEADER_LEN: usize = 4;
 /// The flag in the type of an attribute that holds attributes.
 pub(super) const NESTED: u16 = bindings::NLA_F_NESTED as u16;
@@ -144,7 +144,7 @@ pub(super) fn aligned(len: usize) -> usize {
     len.wrapping_add(3) & !3
 }
 
-/// The length, header included, and the type with its flags of the attribute that `octets` begin with.
+/// The length (header included) and the type (with its flags) of the attribute at the start of `octets`.
 fn header(octets: &[u8]) -> Option<(usize, u16)> {
     let (len, rest) = octets.split_first_chunk()?;
     let kind = rest.first_chunk()?;
@@ -157,8 +157,8 @@ fn header(octets: &[u8]) -> Option<(usize, u16)> {
 /// In a path to a secret: every entry of a list.
 pub(crate) const EACH: u16 = 0;
 
-/// Overwrites with zeros the payloads of all attributes in `octets` that `path` leads to: one type for each
-/// level of nesting, [`EACH`] for any.
+/// Overwrites with zeros the payloads of all attributes in `octets` that `path` leads to. It has one type for
+/// each level of nesting, where [`EACH`] stands for any.
 pub(super) fn wipe(octets: &mut [u8], path: &[u16]) {
     let Some((step, deeper)) = path.split_first() else {
         return;
@@ -166,7 +166,7 @@ pub(super) fn wipe(octets: &mut [u8], path: &[u16]) {
     let mut rest = octets;
     while let Some((len, kind)) = header(rest) {
         let step_len = aligned(len).min(rest.len());
-        // An attribute shorter than its header would keep the walk at its place.
+        // An attribute shorter than its header would keep the walk from advancing.
         let Some((this, after)) = rest
             .split_at_mut_checked(step_len)
             .filter(|_| len >= HEADER_LEN)
@@ -217,7 +217,7 @@ impl<'a> Attr<'a> {
         }
     }
 
-    /// Whether the attribute says of itself that it holds attributes.
+    /// Whether the attribute is flagged as holding attributes.
     pub(crate) fn is_nested(&self) -> bool {
         self.nested
     }
@@ -227,22 +227,22 @@ impl<'a> Attr<'a> {
         self.payload
     }
 
-    /// `N` octets, if there are just so many.
+    /// The payload, if it is exactly `N` octets long.
     pub(crate) fn array<const N: usize>(&self) -> Option<&'a [u8; N]> {
         self.payload.try_into().ok()
     }
 
-    /// A number of 8 bits.
+    /// An 8-bit number.
     pub(crate) fn u8(&self) -> Option<u8> {
         self.payload.first().copied()
     }
 
-    /// A number of 16 bits.
+    /// A 16-bit number.
     pub(crate) fn u16(&self) -> Option<u16> {
         self.payload.first_chunk().map(|b| u16::from_ne_bytes(*b))
     }
 
-    /// A number of 32 bits.
+    /// A 32-bit number.
     pub(crate) fn u32(&self) -> Option<u32> {
         self.payload.first_chunk().map(|b| u32::from_ne_bytes(*b))
     }
@@ -264,12 +264,12 @@ impl<'a> Attr<'a> {
         self.typed_children().map(|(_, attr)| attr)
     }
 
-    /// The attributes inside, with their types, in order. The core has checked them by the policy that this
-    /// attribute is under, but not that an entry of a list says that it is nested.
+    /// The attributes inside, with their types, in order. The core has checked them against this attribute's
+    /// policy, but not that an entry of a list is flagged as nested.
     ///
     /// # Errors
     ///
-    /// `EINVAL` when the attribute does not say that it is nested.
+    /// `EINVAL` if the attribute is not flagged as nested.
     pub(crate) fn entries(
         &self,
         extack: &Extack<'_>,
@@ -281,8 +281,8 @@ impl<'a> Attr<'a> {
         Ok(self.typed_children())
     }
 
-    /// The attributes inside by type; of several of one type the last counts, and types of `N` and
-    /// above are not looked at.
+    /// The attributes inside, by type. Of several with the same type, the last counts; types of `N` and
+    /// above are ignored.
     ///
     /// # Errors
     ///
@@ -298,7 +298,7 @@ impl<'a> Attr<'a> {
     }
 }
 
-/// Octets of which one is null: a string for C.
+/// Octets with a null among them: a string for C.
 ///
 /// # Invariants
 ///
@@ -321,7 +321,7 @@ impl<'a, const N: usize> Attrs<'a, N> {
     }
 }
 
-/// Where a family says in words what is wrong with a request.
+/// Where a family puts in words what is wrong with a request.
 pub(crate) struct Extack<'a> {
     ptr: *mut bindings::netlink_ext_ack,
     _request: PhantomData<&'a ()>,
@@ -338,7 +338,7 @@ impl<'a> Extack<'a> {
         }
     }
 
-    /// Nobody listens.
+    /// One that nobody reads.
     pub(crate) fn none() -> Self {
         Self {
             ptr: core::ptr::null_mut(),
@@ -346,7 +346,7 @@ impl<'a> Extack<'a> {
         }
     }
 
-    /// Sets the message if there is none.
+    /// Sets the message if there is none yet.
     pub(crate) fn set_default(&self, message: &'static CStr) {
         // SAFETY: By the constructor's contract.
         if !self.ptr.is_null() && unsafe { (*self.ptr)._msg.is_null() } {

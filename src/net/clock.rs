@@ -21,7 +21,7 @@ pub(crate) fn monotonic_ns() -> u64 {
 
 /// A count of timer ticks, which wraps. Any context.
 pub(crate) fn ticks() -> usize {
-    // SAFETY: The variable is there for the whole life of the kernel; it is read at once.
+    // SAFETY: The variable is there for the whole life of the kernel; it is read in one access.
     unsafe { (&raw const bindings::jiffies).read_volatile() as usize }
 }
 
@@ -34,9 +34,9 @@ pub(crate) fn realtime() -> (u64, u32) {
     (ts.tv_sec as u64, ts.tv_nsec as u32)
 }
 
-/// Nanoseconds of a cheap clock that is good for comparing times on one CPU only. Any context.
+/// Nanoseconds of a cheap clock that is good only for comparing times on one CPU. Any context.
 pub(crate) fn cpu_ns() -> u64 {
-    // Where the scheduler's clock is good on each CPU, as on arm64, the other name is an inline function.
+    // Where the scheduler's clock is good on every CPU, as on arm64, `local_clock()` is an inline function.
     #[cfg(not(CONFIG_HAVE_UNSTABLE_SCHED_CLOCK))]
     use bindings::sched_clock as local_clock;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Dynamic debug messages: call sites that are off until the administrator switches them on, one by one
-//! or all of a module, through `/sys/kernel/debug/dynamic_debug/control`.
+//! or for a whole module, through `/sys/kernel/debug/dynamic_debug/control`.
 //!
 //! A site is a descriptor in a section of the module that the kernel finds when it loads the module. A
 //! site that is off costs one load of a word that is never written.
@@ -23,14 +23,14 @@ use super::bindings;
 #[repr(transparent)]
 pub(crate) struct Site(UnsafeCell<bindings::_ddebug>);
 
-/// One call site, which no kernel without dynamic debug can switch on.
+/// One call site, which a kernel without dynamic debug cannot switch on.
 #[cfg(not(CONFIG_DYNAMIC_DEBUG))]
 pub(crate) struct Site(UnsafeCell<()>);
 
-// SAFETY: The kernel writes the descriptor; here its flags alone are read, in one access.
+// SAFETY: The kernel writes the descriptor; here only its flags are read, in one access.
 unsafe impl Sync for Site {}
 
-/// The string's address. Evaluated by the compiler, so a string without its null does not compile.
+/// The string's address. Evaluated at compile time, so a string without its null does not compile.
 #[cfg(CONFIG_DYNAMIC_DEBUG)]
 const fn c_string(string: &'static str) -> *const kernel::ffi::c_char {
     assert!(matches!(string.as_bytes().last(), Some(0)));
@@ -39,7 +39,7 @@ const fn c_string(string: &'static str) -> *const kernel::ffi::c_char {
 
 #[cfg(CONFIG_DYNAMIC_DEBUG)]
 impl Site {
-    /// A site that is off. To be used in the initial value of a static only; the strings end with a null.
+    /// A site that is off. Only for use in the initial value of a static; the strings end with a null.
     pub(crate) const fn new(
         module: &'static str,
         function: &'static str,
@@ -47,7 +47,7 @@ impl Site {
         format: &'static str,
         line: u32,
     ) -> Self {
-        // Bits of the word: the line, 18; the class, 6, all ones for none; the flags, 8.
+        // The word has 18 bits for the line, 6 for the class (all ones for none) and 8 for the flags.
         const NO_CLASS: u32 = 0x3f;
         // SAFETY: All fields may be zero; the key is then one that is off and has no branches.
         let mut site: bindings::_ddebug = unsafe { core::mem::zeroed() };
@@ -58,7 +58,7 @@ impl Site {
         site._bitfield_1 = bindings::__BindgenBitfieldUnit::new(
             ((line & 0x3_ffff) | NO_CLASS << 18).to_le_bytes(),
         );
-        // INVARIANT: `c_string` has looked.
+        // INVARIANT: `c_string` has checked the strings.
         Self(UnsafeCell::new(site))
     }
 
@@ -73,8 +73,8 @@ impl Site {
         (word >> 24) & bindings::_DPRINTK_FLAGS_PRINT != 0
     }
 
-    /// Writes one line to the kernel's log. Any context. The values of `line` are formatted with interrupts off: they
-    /// may take no lock then that others take with bottom halves off.
+    /// Writes one line to the kernel's log. Any context. The values of `line` are formatted with interrupts off, so
+    /// formatting them must not take a lock that others take with bottom halves off.
     pub(crate) fn print(&self, line: fmt::Arguments<'_>) {
         // SAFETY: The descriptor is the kernel's to read; `%pA` takes a pointer to such arguments.
         unsafe {
@@ -89,7 +89,7 @@ impl Site {
 
 #[cfg(not(CONFIG_DYNAMIC_DEBUG))]
 impl Site {
-    /// A site.
+    /// A site that stays off.
     pub(crate) const fn new(
         _module: &'static str,
         _function: &'static str,
@@ -100,24 +100,24 @@ impl Site {
         Self(UnsafeCell::new(()))
     }
 
-    /// Never.
+    /// Always `false`.
     pub(crate) fn enabled(&self) -> bool {
         false
     }
 
-    /// Nothing.
+    /// Does nothing.
     pub(crate) fn print(&self, _line: fmt::Arguments<'_>) {}
 }
 
-/// Whether the limit that all of the network's messages share lets one more through.
+/// Whether the rate limit that all networking messages share lets one more through.
 pub(crate) fn within_limit() -> bool {
     // SAFETY: Callable in any context.
     unsafe { super::bindings::net_ratelimit() != 0 }
 }
 
 /// Declares messages as functions. A body begins with the text; its arguments are evaluated only when the
-/// message is wanted. The first parameter has to be one that a `Display` of the interface's name can be
-/// made of with `$name`. `limited` messages share the network's rate limit: for what a stranger can cause.
+/// message is wanted. `$name` has to make a `Display` of the interface's name out of the first parameter.
+/// `limited` messages share the network's rate limit; they are for what a stranger can cause.
 macro_rules! debug_messages {
     (module: $module:literal; name: $name:path; $(
         $(#[$doc:meta])*
@@ -129,7 +129,7 @@ macro_rules! debug_messages {
         pub(crate) fn $function($device: $device_type $(, $arg: $type)*) {
             #[cfg_attr(CONFIG_DYNAMIC_DEBUG, link_section = "__dyndbg")]
             #[used]
-            // Where the linker is to put it counts as unsafe code: these are what the section is for.
+            // `link_section` counts as unsafe code; such descriptors are what this section is for.
             #[allow(unsafe_code)]
             static SITE: $crate::net::debug::Site = $crate::net::debug::Site::new(
                 concat!($module, "\0"),

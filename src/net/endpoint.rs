@@ -24,9 +24,9 @@ use super::skb::{
 };
 use crate::new_bh_lock;
 
-/// Octets of `struct sockaddr_in`.
+/// Size of `struct sockaddr_in` in octets.
 const SOCKADDR_IN_LEN: usize = 16;
-/// Octets of `struct sockaddr_in6`.
+/// Size of `struct sockaddr_in6` in octets.
 pub(crate) const SOCKADDR_IN6_LEN: usize = 28;
 
 /// An address and a UDP port.
@@ -54,7 +54,7 @@ pub(crate) enum Address {
 
 impl Address {
     /// Reads a socket address as user space writes it. `None` for a family that is neither IPv4 nor
-    /// IPv6, and for a length that is not the family's.
+    /// IPv6, and for a length that does not match the family.
     pub(crate) fn from_sockaddr(bytes: &[u8]) -> Option<Self> {
         let (family, rest) = bytes.split_first_chunk()?;
         let family = u32::from(u16::from_ne_bytes(*family));
@@ -110,7 +110,7 @@ impl Address {
         }
     }
 
-    /// Address and port as octets in network order, and how many they are.
+    /// Address and port as octets in network order, and how many there are.
     pub(crate) fn octets(&self) -> ([u8; 18], usize) {
         let mut out = [0; 18];
         let (addr, port): (&[u8], u16) = match self {
@@ -125,7 +125,7 @@ impl Address {
     }
 }
 
-/// As the kernel's `%pISpfsc` shows it.
+/// Formats as the kernel's `%pISpfsc` does.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const FLOW_MASK: u32 = 0x0fff_ffff;
@@ -153,14 +153,14 @@ impl fmt::Display for Address {
 pub(crate) enum Source {
     /// None in particular.
     Unset,
-    /// An IPv4 address, and the device that packets to it came in by.
+    /// An IPv4 address, and the device by which packets to it came in.
     V4 {
         /// The address.
         addr: [u8; 4],
         /// The device's number.
         ifindex: u32,
     },
-    /// An IPv6 address, and the device that a packet to it came in by. It matters to sockets that are bound only:
+    /// An IPv6 address, and the device by which a packet to it came in. The device matters only to bound sockets:
     /// sources that differ in nothing else are equal.
     V6 {
         /// The address.
@@ -199,7 +199,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Where to answer the datagram whose payload `skb` is.
+    /// Where to send the answer to the datagram whose payload is `skb`.
     pub(crate) fn of_received(skb: &Skb) -> Option<Self> {
         let port = skb.outer_source_port()?;
         let ifindex = skb.incoming_ifindex();
@@ -235,12 +235,12 @@ impl Endpoint {
     }
 }
 
-/// The route to an endpoint, remembered on each CPU. The memory for it is taken when the first packet
+/// The route to an endpoint, remembered on each CPU. Memory for it is allocated when the first packet
 /// is sent.
 ///
-/// Senders work with copies of the endpoint, so one may still send to the old endpoint when another
-/// sends to the new one already. What is remembered therefore belongs to one endpoint, mark and device that
-/// the sockets are bound to; for others it is forgotten first.
+/// Senders work with copies of the endpoint, so one may still be sending to the old endpoint when another
+/// already sends to the new one. What is remembered therefore belongs to one combination of endpoint, mark and
+/// device that the sockets are bound to; it is forgotten before the cache serves another.
 ///
 /// # Invariants
 ///
@@ -250,7 +250,7 @@ impl Endpoint {
 pub(crate) struct DstCache {
     cache: UnsafeCell<bindings::dst_cache>,
     ready: Atomic<bool>,
-    /// Where the remembered routes lead. Also held by who initialises.
+    /// Where the remembered routes lead. Also held while the cache is being initialised.
     #[pin]
     target: BhLock<Aim>,
 }
@@ -258,7 +258,7 @@ pub(crate) struct DstCache {
 /// What the routes in a cache lead to.
 struct Aim {
     target: Option<Target>,
-    /// No route is remembered any more.
+    /// Routes are no longer remembered.
     closed: bool,
 }
 
@@ -276,7 +276,7 @@ unsafe impl Send for DstCache {}
 unsafe impl Sync for DstCache {}
 
 impl DstCache {
-    /// Nothing remembered.
+    /// A cache that remembers nothing yet.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             cache: UnsafeCell::new(bindings::dst_cache::default()),
@@ -291,8 +291,8 @@ impl DstCache {
         })
     }
 
-    /// The routes to `endpoint` for packets with `mark` from sockets that are bound to the device with the
-    /// number `bound`, if there is memory for them.
+    /// The routes to `endpoint`, for packets with `mark` from sockets bound to the device with the number
+    /// `bound`. `None` if there is no memory for them.
     pub(super) fn aim(&self, endpoint: &Endpoint, mark: u32, bound: u32) -> Option<Aimed<'_>> {
         let wanted = Target {
             endpoint: *endpoint,
@@ -326,8 +326,8 @@ impl DstCache {
         }
     }
 
-    /// Gives the route back now: the namespace that it belongs to may not outlive this call by much. With
-    /// `close` no route is remembered any more. Any context.
+    /// Gives the route back at once, as the namespace that it belongs to may not outlive this call by much. With
+    /// `close`, routes are no longer remembered. Any context.
     pub(crate) fn release(&self, close: bool) {
         let mut aim = self.target.lock();
         aim.closed |= close;
@@ -348,7 +348,7 @@ impl PinnedDrop for DstCache {
     }
 }
 
-/// A route cache for one target, while one packet is sent there.
+/// A route cache aimed at one target, while one packet is sent there.
 ///
 /// # Invariants
 ///
@@ -377,7 +377,7 @@ impl Aimed<'_> {
     ///
     /// # Safety
     ///
-    /// `route` is one that the caller has a reference to.
+    /// The caller holds a reference to `route`.
     pub(super) unsafe fn set4(&self, route: *mut bindings::rtable, source: u32) {
         let aim = self.cache.target.lock();
         if self.may_remember(&aim) {
@@ -403,7 +403,7 @@ impl Aimed<'_> {
         !aim.closed && aim.target == Some(self.target)
     }
 
-    /// Forgets the route: our address on it does not serve any more. Any context.
+    /// Forgets the route: our address on it is no longer usable. Any context.
     pub(super) fn reset(&self) {
         self.cache.reset();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Error codes that `kernel::error::code` names from Linux 7.3 on only.
+//! Error codes that `kernel::error::code` names only from Linux 7.3 on.
 
 use kernel::error::Error;
 

@@ -39,10 +39,10 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// The command with this number; `policy` has one entry for each attribute type, of which there has to be one at
-    /// least besides that with the number zero.
+    /// The command with this number; `policy` has one entry for each attribute type, of which there has to be at
+    /// least one besides type zero.
     pub(crate) const fn new<const N: usize>(number: u8, policy: &'static [Policy; N]) -> Self {
-        // Without that the core parses no attributes, and hands over no table of them.
+        // Otherwise the core would parse no attributes, and hand over no table of them.
         const { assert!(N >= 2) };
         Self {
             number,
@@ -51,8 +51,8 @@ impl Command {
         }
     }
 
-    /// Makes attributes of a request be overwritten with zeros when it has been handled, before an answer
-    /// can quote them. Each is named by a path: one attribute type for each level of nesting,
+    /// Has attributes of a request overwritten with zeros once it has been handled, before an answer can
+    /// quote them. Each is named by a path: one attribute type for each level of nesting, and
     /// [`EACH`](super::attr::EACH) for the entries of a list.
     pub(crate) const fn with_secrets(mut self, secrets: &'static [&'static [u16]]) -> Self {
         self.secrets = secrets;
@@ -64,7 +64,7 @@ impl Command {
     }
 }
 
-/// A command that does something. It takes its own secrets out of the requests: see [`Command::with_secrets`].
+/// A command that does something. Its secrets are wiped from its requests: see [`Command::with_secrets`].
 pub(crate) struct Action {
     command: Command,
     run: fn(&Request<'_>) -> Result,
@@ -86,14 +86,14 @@ pub(crate) trait Family: Sized + 'static {
     const VERSION: u32;
     /// The command that dumps.
     const GET: Command;
-    /// The other commands, by ascending number, all greater than that of [`Family::GET`].
+    /// The other commands, in ascending order of their numbers, all greater than that of [`Family::GET`].
     const ACTIONS: &'static [Action];
-    /// Name of the group of those who are told what happens.
+    /// The name of the group whose members are told what happens.
     const GROUP: &'static CStr;
     /// What is remembered from one part of a dump to the next.
     type Dump: Send;
 
-    /// The group, which is this family's alone.
+    /// The group, which belongs to this family alone.
     fn listeners() -> &'static Multicast;
 
     /// Begins a dump.
@@ -123,7 +123,7 @@ impl Dumper<'_> {
         unsafe { Extack::from_raw((*self.cb).extack) }
     }
 
-    /// The generation of what is dumped: if it changes during a dump, user space is told to repeat.
+    /// The generation of what is dumped: if it changes during a dump, user space is told to repeat it.
     pub(crate) fn set_generation(&mut self, generation: u32) {
         // SAFETY: By the type invariant.
         unsafe { (*self.cb).seq = generation };
@@ -133,7 +133,7 @@ impl Dumper<'_> {
     ///
     /// # Errors
     ///
-    /// Those of `f`, and `EMSGSIZE` when not even the header fits; the message is left out then.
+    /// Those of `f`, and `EMSGSIZE` if not even the header fits; the message is then left out.
     pub(crate) fn message<R>(
         &mut self,
         f: impl FnOnce(&mut Message<'_>) -> Result<R>,
@@ -182,7 +182,7 @@ impl<F: Family> GenlRegistration<F> {
     ///
     /// # Errors
     ///
-    /// `EEXIST` when there is one of this name already.
+    /// `EEXIST` if there is already one with this name.
     pub(crate) fn new(module: &'static ThisModule) -> Result<Self> {
         let mut get = bindings::genl_split_ops {
             cmd: F::GET.number,
@@ -277,7 +277,7 @@ impl<F: Family> GenlRegistration<F> {
         let state = F::start(&request).and_then(|state| Ok(KBox::new(state, GFP_KERNEL)?));
         match state {
             Ok(state) => {
-                // SAFETY: The context is ours; it is zeroed before, and `done` is called in the end.
+                // SAFETY: The context is ours; it is zeroed before, and `done` is called at the end.
                 unsafe { *Self::state(cb) = KBox::into_raw(state) };
                 0
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Giving received packets to the stack, merged where they belong together.
+//! Handing received packets to the stack, merged where they belong together.
 //!
 //! C header: [`include/net/gro.h`](srctree/include/net/gro.h)
 
@@ -26,14 +26,14 @@ pub(crate) struct Gro {
     _pin: core::marker::PhantomPinned,
 }
 
-/// Runs `f` with a place for received packets, and passes on what is there afterwards.
+/// Runs `f` with a place for received packets, and afterwards passes on what is in it.
 pub(crate) fn with_gro<R>(_bh: &BhGuard, f: impl FnOnce(Pin<&mut Gro>) -> R) -> R {
     let mut gro = pin!(Gro {
         node: bindings::gro_node::default(),
         _pin: core::marker::PhantomPinned,
     });
     let node = gro.as_mut().node();
-    // An empty list points to itself, so this is done in the place where the node stays.
+    // An empty list points to itself, so this has to be done where the node stays.
     for bucket in &mut node.hash {
         init_list(&mut bucket.list);
     }
@@ -55,14 +55,14 @@ impl Gro {
     }
 
     /// Takes a packet that a device has received. `false` if there is nothing that it could be merged with,
-    /// now or later: the same will be true of what belongs to the same flow and is in the same scope.
+    /// now or later; the same then holds for the other packets of its flow in the same scope.
     pub(crate) fn receive(self: Pin<&mut Self>, skb: LinearSkb) -> bool {
         // SAFETY: By the type invariant; the packet is handed over.
         let result = unsafe { bindings::gro_receive_skb(self.node(), Skb::from(skb).into_raw()) };
         result != bindings::gro_result_GRO_NORMAL
     }
 
-    /// Takes a packet of which [`Gro::receive`] would say `false`.
+    /// Takes a packet for which [`Gro::receive`] would return `false`.
     pub(crate) fn receive_alone(self: Pin<&mut Self>, skb: LinearSkb) {
         let node = self.node();
         let skb = Skb::from(skb).into_raw();

@@ -2,9 +2,9 @@
 
 //! The packets that a GSO packet stands for, written where they are wanted.
 //!
-//! The kernel's `skb_gso_segment` makes an `sk_buff` for each of them and copies the contents there. Who
-//! copies them anyway has no use for that: [`Segments`] writes header and contents of one packet after
-//! the other into memory of the caller, and sums them up on the way.
+//! The kernel's `skb_gso_segment` makes an `sk_buff` for each of them and copies the contents there. A caller
+//! that copies them anyway has no use for that: [`Segments`] writes the header and contents of one packet
+//! after the other into the caller's memory, and computes their checksums on the way.
 //!
 //! C header: [`include/net/tso.h`](srctree/include/net/tso.h)
 
@@ -46,8 +46,8 @@ enum Transport {
 ///
 /// # Invariants
 ///
-/// `skb` is a GSO packet of TCP or UDP over IP, whose headers, `header` octets, are linear and begin with
-/// its data; `tso` is the kernel's state for it, after all but `left` octets of the contents.
+/// `skb` is a GSO packet of TCP or UDP over IP, whose headers (`header` octets) are linear and at the start of
+/// its data; `tso` is the kernel's state for it, past all but the last `left` octets of the contents.
 pub(crate) struct Segments {
     skb: Skb,
     tso: bindings::tso_t,
@@ -62,8 +62,8 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// Begins with `skb`, or gives it back if it is not of the plain kind that this can handle: a tunnel
-    /// inside, extension headers, headers that a guest made up, contents in a chain of packets.
+    /// Starts on `skb`, or gives it back if it is not of the plain kind that this can handle: if it has a tunnel
+    /// inside, extension headers, headers that a guest made up, or contents in a chain of packets.
     pub(crate) fn of(skb: Skb) -> Result<Self, Skb> {
         match Self::plan(&skb) {
             Some((version, transport, header, ip_header)) => {
@@ -108,7 +108,7 @@ impl Segments {
         };
         const EXTRA: u32 = TCP_ECN | TCP_FIXEDID | TCP_ACCECN;
         let version = skb.inner_protocol()?;
-        // Of packets that a virtual machine has made nothing is believed that is not looked at below.
+        // Nothing about a virtual machine's packets is believed that is not checked below.
         let gso_type = gso_type & !UNTRUSTED;
         let tcp = match (version, gso_type & !EXTRA) {
             (IpVersion::V4, TCPV4) | (IpVersion::V6, TCPV6) => true,
@@ -151,13 +151,13 @@ impl Segments {
         pieces(self.left, self.size)
     }
 
-    /// Octets of the next packet; `None` when there is none. All are of the same length, but the last may
-    /// be shorter.
+    /// Length of the next packet in octets; `None` if there is none. All have the same length, except that the
+    /// last may be shorter.
     pub(crate) fn next_len(&self) -> Option<usize> {
         (self.left != 0).then(|| self.left.min(self.size).saturating_add(self.header))
     }
 
-    /// The packet that is taken apart.
+    /// The packet that is being taken apart.
     pub(crate) fn packet(&self) -> &Skb {
         &self.skb
     }
@@ -167,7 +167,7 @@ impl Segments {
         self.skb
     }
 
-    /// Writes the next packet to the beginning of `to`. `false` when it does not fit, or none is left.
+    /// Writes the next packet to the beginning of `to`. `false` if it does not fit, or none is left.
     #[must_use]
     pub(crate) fn write_next(&mut self, to: &mut [u8]) -> bool {
         let Some(len) = self.next_len() else {
@@ -182,7 +182,7 @@ impl Segments {
         };
         let last = self.left == size;
         let id = self.tso.ip_id;
-        // SAFETY: By the type invariant; `header` takes all headers.
+        // SAFETY: By the type invariant; `header` has room for all headers.
         unsafe {
             bindings::tso_build_hdr(
                 self.skb.as_ptr(),
@@ -203,7 +203,7 @@ impl Segments {
         self.finish_header(header, len, sum).is_some()
     }
 
-    /// Copies the next octets of the contents and sums them up.
+    /// Copies the next octets of the contents, and returns their checksum.
     fn copy(&mut self, to: &mut [u8]) -> Option<u32> {
         let mut sum = 0u32;
         let mut done = 0usize;
@@ -228,7 +228,7 @@ impl Segments {
         Some(sum)
     }
 
-    /// What the kernel leaves to the hardware: checksums, and flags that only one segment may have.
+    /// Does what the kernel leaves to the hardware: checksums, and flags that only one segment may have.
     fn finish_header(&mut self, header: &mut [u8], len: usize, sum: u32) -> Option<()> {
         const CWR: u8 = 0x80;
         let first = core::mem::replace(&mut self.first, false);

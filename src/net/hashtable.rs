@@ -4,8 +4,8 @@
 //!
 //! Chains of [`Shared`] entries hang in a fixed number of buckets. Readers walk them without a lock;
 //! writers take one, in any context. An entry that is taken out keeps its link until a grace period
-//! has passed, so that a reader who stands on it finds the rest of the chain. The hash is keyed:
-//! nobody outside can choose keys that fall into one bucket.
+//! has passed, so that a reader standing on it still finds the rest of the chain. The hash is keyed,
+//! so that no outsider can choose keys that all fall into one bucket.
 
 use core::marker::PhantomData;
 
@@ -58,7 +58,7 @@ impl<K: Key, V: Send + Sync + 'static> Object for Entry<K, V> {}
 /// A map from `K` to `V`.
 #[pin_data]
 pub(crate) struct HashMap<K: Key, V: Send + Sync + 'static> {
-    /// The number is a power of two.
+    /// Their number is a power of two.
     buckets: Vector<Slot<Entry<K, V>>>,
     hash: SipHashKey,
     /// Held by writers.
@@ -119,7 +119,7 @@ impl<K: Key, V: Send + Sync + 'static> HashMap<K, V> {
     ///
     /// # Errors
     ///
-    /// `EEXIST` when the key is there already, `ENOMEM`.
+    /// `EEXIST` if the key is already there; `ENOMEM`.
     pub(crate) fn insert(&self, key: K, value: V) -> Result {
         let entry = Shared::new(Entry {
             key,
@@ -137,7 +137,7 @@ impl<K: Key, V: Send + Sync + 'static> HashMap<K, V> {
         Ok(())
     }
 
-    /// Takes a key out; `false` when it was not there. Any context.
+    /// Takes a key out; `false` if it was not there. Any context.
     pub(crate) fn remove(&self, key: &K) -> bool {
         let Some(bucket) = self.bucket(key) else {
             return false;
@@ -156,7 +156,7 @@ impl<K: Key, V: Send + Sync + 'static> HashMap<K, V> {
         }
     }
 
-    /// Takes up to `limit` entries out of a chain. The caller is the writer.
+    /// Takes up to `limit` entries out of a chain. The caller holds `writers`.
     fn remove_from(
         &self,
         bucket: &Slot<Entry<K, V>>,

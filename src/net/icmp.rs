@@ -11,7 +11,7 @@ use super::skb::{
     Skb, //
 };
 
-/// Says that the packet is longer than the `mtu` octets that can be sent. Otherwise as [`host_unreachable`].
+/// Says that the packet is longer than the `mtu` octets that can be sent; otherwise like [`host_unreachable`].
 pub(crate) fn too_long(skb: &mut Skb, mtu: u32) {
     // SAFETY: The packet is owned, and not modified yet.
     unsafe {

@@ -2,8 +2,8 @@
 
 //! The kernel's crypto library behind slices.
 //!
-//! Functions with several slices check that the lengths fit together. None sleeps. The Curve25519
-//! ones take long and are for process context.
+//! Functions with several slices check that the lengths match. None sleeps. The Curve25519 ones take
+//! long and are for process context.
 //!
 //! C headers: [`include/crypto/chacha20poly1305.h`](srctree/include/crypto/chacha20poly1305.h),
 //! [`include/crypto/curve25519.h`](srctree/include/crypto/curve25519.h),
@@ -14,7 +14,7 @@ use core::mem::MaybeUninit;
 
 use super::bindings;
 
-/// Octets of an authentication tag.
+/// Length of an authentication tag in octets.
 pub(super) const TAG_LEN: usize = 16;
 
 /// Seals `src` into `dst`, which is 16 octets longer.
@@ -182,7 +182,7 @@ pub(crate) fn blake2s_128(out: &mut [u8; 16], key: &[u8], parts: &[&[u8]]) {
     blake2s(out, key, parts);
 }
 
-/// Curve25519; `false` when the result is zero. Process context.
+/// Curve25519; `false` if the result is zero. Process context.
 #[must_use]
 pub(crate) fn x25519(out: &mut [u8; 32], secret: &[u8; 32], public: &[u8; 32]) -> bool {
     // SAFETY: Three arrays of 32 octets.
@@ -196,7 +196,7 @@ pub(crate) fn x25519_public(out: &mut [u8; 32], secret: &[u8; 32]) -> bool {
     unsafe { bindings::curve25519_generate_public(out.as_mut_ptr(), secret.as_ptr()) }
 }
 
-/// Compares in time that depends on the lengths alone.
+/// Compares in time that depends only on the lengths.
 #[must_use]
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     // SAFETY: Both are good for the length, which is the same.
@@ -204,19 +204,19 @@ pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
         && unsafe { bindings::crypto_memneq(a.as_ptr().cast(), b.as_ptr().cast(), a.len()) } == 0
 }
 
-/// Overwrites with zeros, for good.
+/// Overwrites with zeros; the compiler may not leave it out.
 pub(crate) fn wipe(buf: &mut [u8]) {
     // SAFETY: `buf` is good for its length.
     unsafe { bindings::memzero_explicit(buf.as_mut_ptr().cast(), buf.len()) };
 }
 
-/// Runs what computes with keys, and overwrites then the stack that it has used.
+/// Runs a computation with keys, then overwrites the stack that it has used.
 ///
 /// Rust moves a value by copying it. Only the last copy is dropped and wiped; the others stay where they
-/// were until somebody's calls come to lie over them, on the stack of a worker for a long time. The result
-/// must be nothing secret.
+/// were until later calls happen to overwrite them, which on a worker's stack may take a long time. The
+/// result must not be secret.
 pub(crate) fn with_wiped_stack<R>(f: impl FnOnce() -> R) -> R {
-    // Both have frames of their own that begin at the same place.
+    // Each has a frame of its own, and both begin at the same place.
     #[inline(never)]
     fn call<R>(f: impl FnOnce() -> R) -> R {
         f()
@@ -224,10 +224,10 @@ pub(crate) fn with_wiped_stack<R>(f: impl FnOnce() -> R) -> R {
     #[inline(never)]
     fn wipe_below() {
         // The deepest calls with keys use less (`Documentation/security.md`), and the primitives wipe
-        // their own.
+        // their own stack.
         const DEPTH: usize = 3584;
         let mut below = MaybeUninit::<[u8; DEPTH]>::uninit();
-        // SAFETY: The array is good for its length, and all zeros are a value of it.
+        // SAFETY: The array is good for its length, and all zeros are a valid value of it.
         unsafe { bindings::memzero_explicit(below.as_mut_ptr().cast(), DEPTH) };
     }
     let result = call(f);
@@ -269,7 +269,7 @@ impl SipHashKey {
     }
 }
 
-/// SipHash-2-4: a hash that an outsider cannot find collisions of.
+/// SipHash-2-4: a hash whose collisions an outsider cannot find.
 pub(crate) fn siphash(data: &[u8], key: &SipHashKey) -> u64 {
     // SAFETY: `data` is good for its length.
     unsafe { bindings::siphash(data.as_ptr().cast(), data.len(), &key.0) }

@@ -2,8 +2,8 @@
 
 //! Safe abstractions over the kernel's C networking interfaces.
 //!
-//! All `unsafe` of the driver is in this room, and nothing in it knows WireGuard. The rules: a type
-//! states what always holds of the C object behind it (`# Invariants`), each `unsafe` block argues from
+//! All `unsafe` of the driver is in this module, and nothing in it knows about WireGuard. The rules: a type
+//! states what always holds for the C object behind it (`# Invariants`), each `unsafe` block argues from
 //! that, and evidence that a lock is held or bottom halves are off is a value that is passed along.
 
 #![allow(unsafe_code)]
@@ -37,8 +37,8 @@ pub(crate) mod udp;
 pub(crate) mod vector;
 pub(crate) mod workqueue;
 
-/// What `modinfo` and `/sys/module/wireguard/version` say: the version of the in-tree driver, whose place
-/// this one takes, and by which of the two is meant. DKMS installs no module in the place of one with a
+/// What `modinfo` and `/sys/module/wireguard/version` say: the version of the in-tree driver, which this one
+/// replaces, and a suffix that tells the two apart. DKMS does not install a module in place of one with a
 /// version unless it has one as well.
 #[cfg(MODULE)]
 #[link_section = ".modinfo"]

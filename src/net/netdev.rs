@@ -70,20 +70,20 @@ impl NetDevice {
         self.0.get()
     }
 
-    /// The present name, filled up with null octets.
+    /// The current name, padded with null octets.
     pub(crate) fn name(&self, _rtnl: &Rtnl) -> [u8; 16] {
-        // SAFETY: The device lives, and the name changes with RTNL held only.
+        // SAFETY: The device lives, and the name changes only with RTNL held.
         unsafe { (&raw const (*self.as_ptr()).name).cast::<[u8; 16]>().read() }
     }
 
-    /// The present name, for messages: a change at the same moment may show.
+    /// The current name, for messages: a concurrent change may show.
     pub(crate) fn display_name(&self) -> impl fmt::Display {
         DisplayName(self.present_name())
     }
 
-    /// The present name, filled up with null octets; a change at the same moment may show.
+    /// The current name, padded with null octets; a concurrent change may show.
     pub(crate) fn present_name(&self) -> [u8; 16] {
-        // SAFETY: The device lives. The octets change in one piece or by and by, and are just shown.
+        // SAFETY: The device lives. The octets may change all at once or one by one, and are only shown.
         unsafe {
             (&raw const (*self.as_ptr()).name)
                 .cast::<[u8; 16]>()
@@ -144,12 +144,11 @@ impl NetDevice {
         unsafe { bindings::netif_carrier_off(self.as_ptr()) };
     }
 
-    /// Keeps IPv4 from sending redirects for packets that leave where they came in, which on a
-    /// tunnel with many peers is the normal case, and IPv6 from making up a link-local address, unless one is
-    /// wanted.
+    /// Keeps IPv4 from sending redirects for packets that leave where they came in, which is the normal case on
+    /// a tunnel with many peers, and IPv6 from making up a link-local address, unless one is wanted.
     pub(super) fn tame_addressing(&self, _rtnl: &Rtnl, link_local: bool) {
         let dev = self.as_ptr();
-        // Without a hardware address there is nothing to make one of; a random one stays while the device does.
+        // Without a hardware address there is nothing to derive one from; a random one lasts as long as the device.
         let mode = if link_local {
             bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_RANDOM
         } else {
@@ -177,8 +176,8 @@ impl NetDevice {
 ///
 /// # Invariants
 ///
-/// `dev` is null, or a device that is not freed before a grace period has passed after it was made null;
-/// `home` is null, or a namespace that has not ended. Both are made null with RTNL held only.
+/// `dev` is null, or a device that is not freed until a grace period after the pointer was made null;
+/// `home` is null, or a namespace that has not ended. Both are made null only with RTNL held.
 pub(super) struct Anchor {
     dev: RawSlot<bindings::net_device>,
     home: RawSlot<bindings::net>,
@@ -222,7 +221,7 @@ impl Anchor {
     }
 }
 
-/// A way to a device for those who may outlive it.
+/// Access to a device, for holders that may outlive it.
 pub(crate) struct DevHandle(Arc<Anchor>);
 
 impl DevHandle {
@@ -240,14 +239,14 @@ impl DevHandle {
         Some(unsafe { NetDevice::from_raw(dev) })
     }
 
-    /// The device, unless it is gone; for those who hold RTNL.
+    /// The device, unless it is gone; for callers that hold RTNL.
     pub(crate) fn get_locked<'g>(&'g self, _rtnl: &'g Rtnl) -> Option<&'g NetDevice> {
         let dev = self.0.dev.load();
         if dev.is_null() {
             return None;
         }
-        // SAFETY: By the invariants of `Anchor` the pointer is made null, before the device is freed, with
-        // RTNL held only; so while the caller holds it the device lives.
+        // SAFETY: By the invariants of `Anchor` the pointer is made null before the device is freed, and only
+        // with RTNL held; so the device lives while the caller holds it.
         Some(unsafe { NetDevice::from_raw(dev) })
     }
 }
@@ -299,7 +298,7 @@ impl Net {
     }
 }
 
-/// The namespace that a device was created in. The device may move away; the namespace may end
+/// The namespace that a device was created in. The device may move away, and the namespace may end
 /// before it.
 pub(crate) struct Home(Arc<Anchor>);
 

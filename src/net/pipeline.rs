@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that is done where it stands, or in parallel and completed in order.
+//! Work that is done on the spot, or processed in parallel and completed in order.
 //!
-//! A [`Job`] belongs to a [`Lane`]. The jobs of one lane are completed one after the other in the order
+//! A [`Job`] belongs to a [`Lane`]. The jobs of one lane are completed one after the other, in the order
 //! in which they were given to the [`Pipeline`].
 //!
-//! [`Pipeline::start`] lets the caller do a job himself when nothing of its lane is on the way and his
-//! CPU has not spent too much time on such jobs lately ([`Load`]): a hop to another thread costs more
+//! [`Pipeline::start`] lets the caller do a job itself when nothing in the job's lane is under way and the
+//! caller's CPU has not spent too much time on such jobs lately ([`Load`]): a hop to another thread costs more
 //! than most jobs, above all when the machine is busy and the thread has to wait for its turn. Under
-//! bulk load jobs go to workers on all CPUs, which process them in any order; who finishes the job at the
-//! head of a lane completes it, and all finished ones behind it. Where it matters on which CPU that is, a lane has
-//! a home ([`Job::ON_ONE_CPU`]), and workers elsewhere hand over to the one there what they have processed.
+//! bulk load, jobs go to workers on all CPUs, which process them in any order; whichever finishes the job at the
+//! head of a lane completes it and all finished ones behind it. Where it matters which CPU does that, a lane has
+//! a home ([`Job::ON_ONE_CPU`]), and workers elsewhere hand over what they have processed to the worker there.
 //!
-//! A job that waits is on two lists: the queue of a CPU, until it is processed, and its lane, until it
-//! is completed. Locks: a CPU's queue, then a lane; both with bottom halves off.
+//! A waiting job is on two lists: the queue of a CPU, until it is processed, and its lane, until it
+//! is completed. Lock order: a CPU's queue, then a lane; both with bottom halves off.
 
 use core::cell::UnsafeCell;
 use core::ptr::{
@@ -56,22 +56,22 @@ use super::vector::Vector;
 use super::workqueue::Queue;
 use crate::new_bh_lock;
 
-/// Jobs of this much [`Job::cost`] are processed before the first of them is completed, at most: it
+/// Jobs of at most this much [`Job::cost`] are processed before the first of them is completed: batching
 /// lets a [`Job::Scope`] see several completions of a lane together.
 const BATCH_COST: usize = 64 << 10;
-/// As many jobs, at most.
+/// Likewise, at most this many jobs.
 const BATCH_JOBS: usize = 64;
 
 /// A piece of work.
 pub(crate) trait Job: Send + Sized + 'static {
-    /// What has the job's lane. The pipeline keeps it while it has the job.
+    /// What contains the job's lane. The pipeline keeps it alive while it has the job.
     type Owner: Object;
 
-    /// What completions that follow one another have in common.
+    /// State that consecutive completions share.
     type Scope;
 
-    /// Whether a lane's jobs, as long as they come one after the other, have to be completed on one CPU, because
-    /// what leaves a CPU may be overtaken by what leaves another one later.
+    /// Whether a lane's jobs, as long as they follow closely on one another, have to be completed on one CPU, because
+    /// what leaves one CPU may be overtaken by what leaves another one later.
     const ON_ONE_CPU: bool;
 
     /// Makes a scope and runs `f` in it.
@@ -80,11 +80,11 @@ pub(crate) trait Job: Send + Sized + 'static {
     /// The lane that the job belongs to.
     fn lane<'a>(&self, owner: &'a Self::Owner) -> &'a Lane<Self>;
 
-    /// Octets, by which queues are bounded. Asked for before the job is processed.
+    /// Octets, by which queues are bounded. Called before the job is processed.
     fn cost(&self) -> usize;
 
-    /// Takes over what `other`, a job of the same lane that was given to the pipeline right after this one,
-    /// has to do. Neither has been processed. Bottom halves off.
+    /// Takes over the work of `other`, a job of the same lane that was given to the pipeline right after this
+    /// one. Neither has been processed. Bottom halves off.
     ///
     /// # Errors
     ///
@@ -100,11 +100,11 @@ pub(crate) trait Job: Send + Sized + 'static {
     fn complete(&mut self, owner: &Shared<Self::Owner>, scope: Pin<&mut Self::Scope>, bh: &BhGuard);
 }
 
-/// A job that its submitter may do at once; dropping it does it. Other jobs of the lane wait for it.
+/// A job that its submitter may do at once; dropping this does it. Other jobs of the lane wait for it.
 ///
 /// # Invariants
 ///
-/// `lane` is part of `owner`, and the right to complete jobs there is this value's.
+/// `lane` is part of `owner`, and this value holds the right to complete jobs there.
 #[must_use = "the job is done when this is dropped"]
 pub(crate) struct Ready<'a, J: Job> {
     job: J,
@@ -116,7 +116,7 @@ pub(crate) struct Ready<'a, J: Job> {
 }
 
 impl<J: Job> Ready<'_, J> {
-    /// Does the job, and completes what its lane has got ready meanwhile.
+    /// Does the job, and completes what has become ready in its lane meanwhile.
     pub(crate) fn run(self) {}
 }
 
@@ -140,9 +140,9 @@ struct CpuQueue<J: Job> {
     workers: *mut bindings::workqueue_struct,
     #[pin]
     state: BhLock<CpuState<J>>,
-    /// Octets that wait, to be read without the lock.
+    /// Octets that wait; may be read without the lock.
     waiting: Atomic<usize>,
-    /// Octets that jobs have taken over since they were queued.
+    /// Octets that waiting jobs have absorbed since they were queued.
     absorbed: Atomic<usize>,
     /// Octets of jobs that other CPUs have processed and that have not been completed here yet.
     handed_over: Atomic<usize>,
@@ -154,7 +154,7 @@ struct CpuQueue<J: Job> {
 struct CpuState<J: Job> {
     /// Jobs to be processed.
     waiting: Chain<J>,
-    /// What these cost, apart from what they have taken over.
+    /// What these cost, not counting what they have absorbed.
     cost: usize,
     /// Jobs that other CPUs have processed and that have to be completed here.
     processed: Chain<J>,
@@ -181,12 +181,12 @@ pub(crate) struct Pipeline<J: Job> {
     lane_limit: usize,
 }
 
-/// In a lane as much may be under way as may wait on so many CPUs.
+/// As much may be under way in a lane as may wait on this many CPUs.
 const CPUS_OF_LANE: usize = 4;
 
 impl<J: Job> Pipeline<J> {
-    /// Workers on `queue`, which is a per-CPU one, for jobs of at most `limit` octets of cost waiting on each
-    /// CPU, and up to four times as much under way in each lane. May sleep.
+    /// Workers on `queue`, which is a per-CPU one. At most `limit` octets of cost may wait on each CPU, and up to
+    /// four times as much may be under way in each lane. May sleep.
     pub(crate) fn new(queue: Queue, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
@@ -232,7 +232,7 @@ impl<J: Job> Pipeline<J> {
         self.cpus.get(number).map(|cpu| &**cpu)
     }
 
-    /// Takes a job of one of the owner's lanes: the caller gets it back if he is to do it at once, otherwise it is
+    /// Takes a job of one of the owner's lanes: it is returned if the caller is to do it at once, otherwise it is
     /// queued for the workers. Any context.
     ///
     /// # Errors
@@ -268,8 +268,8 @@ impl<J: Job> Pipeline<J> {
         {
             return this;
         }
-        // SAFETY: Any number is good for a start. A CPU that goes offline after this still has its
-        // items run, by workers that are bound to none.
+        // SAFETY: Any number will do as a start. A CPU that goes offline after this still has its
+        // items run, by unbound workers.
         let next = unsafe { bindings::next_online_cpu(self.last.load(Relaxed)) };
         self.last.store(next as i32, Relaxed);
         next as usize
@@ -320,7 +320,7 @@ impl<J: Job> Pipeline<J> {
             let node = unsafe { KBox::from_raw(node.as_ptr()) };
             return Err(KBox::into_inner(node).job.into_inner());
         }
-        // SAFETY: It was just made. Nobody takes it to its end before it was on this chain.
+        // SAFETY: It was just made, and nobody completes it before it has been on this chain.
         unsafe { queue.waiting.push(node) };
         queue.cost = queue.cost.saturating_add(cost);
         cpu.waiting.store(queue.cost, Relaxed);
@@ -329,14 +329,14 @@ impl<J: Job> Pipeline<J> {
         Ok(())
     }
 
-    /// The queue of the CPU where jobs of a lane are completed; none if too much waits for that already.
+    /// The queue of `home`, the CPU where a lane's jobs are completed; none if too much waits there for that already.
     fn at_home(&self, home: i32) -> Option<*const CpuQueue<J>> {
         let queue = self.cpus.get(home as usize).map(|queue| &**queue)?;
         (queue.handed_over.load(Relaxed) <= self.limit).then_some(&raw const *queue)
     }
 
-    /// Takes a job that need not be done at once: it becomes part of the last one of its lane if that still
-    /// waits, and is queued otherwise. Any context.
+    /// Takes a job that need not be done at once: it becomes part of the last one in its lane if that is still
+    /// waiting, and is queued otherwise. Any context.
     ///
     /// # Errors
     ///
@@ -350,11 +350,11 @@ impl<J: Job> Pipeline<J> {
     }
 
     /// Waits until all jobs that were submitted so far are completed, except for those behind a job of the same
-    /// lane that another pipeline has, or that its submitter is doing just now. Sleeps.
+    /// lane that another pipeline has, or that its submitter is doing at the moment. Sleeps.
     pub(crate) fn stop(&self) {
         self.queue.flush();
         if J::ON_ONE_CPU {
-            // What was handed over on the way.
+            // For what was handed over during the first flush.
             self.queue.flush();
         }
     }
@@ -367,7 +367,7 @@ impl<J: Job> Drop for Pipeline<J> {
 }
 
 impl<J: Job> CpuQueue<J> {
-    /// Octets that would wait with `cost` more.
+    /// Octets that would be waiting with `cost` added.
     fn load_with(&self, cost: usize) -> usize {
         self.waiting
             .load(Relaxed)
@@ -378,7 +378,7 @@ impl<J: Job> CpuQueue<J> {
     /// Has the worker look at the queue.
     fn kick(&self) {
         // SAFETY: The item is initialised and lives as long as the pipeline, which flushes the queue
-        // before it goes.
+        // before it is gone.
         unsafe {
             bindings::queue_work_on(self.number, self.workers, self.work.get());
         }
@@ -388,7 +388,7 @@ impl<J: Job> CpuQueue<J> {
     fn pop(&self) -> Option<NonNull<Node<J>>> {
         let mut state = self.state.lock();
         let node = state.waiting.pop()?;
-        // SAFETY: The node is not done, so it lives; its cost does not change, while other parts of it may.
+        // SAFETY: The node is not done, so it lives; its cost does not change, though other parts of it may.
         state.cost = state.cost.saturating_sub(unsafe { (*node.as_ptr()).cost });
         self.waiting.store(state.cost, Relaxed);
         Some(node)
@@ -402,7 +402,7 @@ impl<J: Job> CpuQueue<J> {
             let Some(node) = self.pop() else {
                 break;
             };
-            // SAFETY: The node was taken from the queue and is not done; once it is in work it is ours alone.
+            // SAFETY: The node was taken from the queue and is not done; once it is in work, it is ours alone.
             unsafe {
                 let raw = node.as_ptr();
                 (*(*raw).lane).begin(raw);
@@ -437,7 +437,7 @@ impl<J: Job> CpuQueue<J> {
         batch
     }
 
-    /// Takes over jobs that another CPU has processed and that have this queue for their home; `cost` is that of all.
+    /// Takes over jobs that another CPU has processed and whose home is this queue; `cost` is their total.
     fn hand_over(&self, jobs: Chain<J>, cost: usize) {
         {
             let mut state = self.state.lock();
@@ -506,7 +506,7 @@ impl<J: Job> CpuQueue<J> {
 unsafe extern "C" fn run<J: Job>(work: *mut bindings::work_struct) {
     // CAST: The work item is the first field.
     let cpu = work.cast::<CpuQueue<J>>();
-    // SAFETY: The pipeline flushes its queue before its parts go.
+    // SAFETY: The pipeline flushes its queue before its parts are freed.
     let cpu = unsafe { &*cpu };
     while cpu.run_batch() {
         // SAFETY: Process context, and no lock is held.

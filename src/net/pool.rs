@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory for the contents of packets that is used over and over.
+//! Recycled memory for the contents of packets.
 //!
-//! Fresh pages are zeroed on most kernels, and splitting and joining them in the page allocator costs
+//! Fresh pages are zeroed on most kernels, and splitting and joining them in the page allocator costs even
 //! more than that. A page pool keeps the pages that come back from packets that were freed. Each CPU has
-//! one, so that taking memory needs no lock.
+//! its own, so taking memory needs no lock.
 //!
 //! C header: [`include/net/page_pool/helpers.h`](srctree/include/net/page_pool/helpers.h)
 
@@ -16,14 +16,14 @@ use super::bh::BhGuard;
 use super::bindings;
 use super::vector::Vector;
 
-/// Pages of a pool are this many times doubled: 16 KiB with pages of 4 KiB, which holds eleven messages
-/// for an Ethernet path.
+/// Order of a pool's pages: 16 KiB where a base page has 4 KiB, which holds eleven messages for an
+/// Ethernet path.
 const ORDER: u32 = 2;
-/// Octets of the pages of a pool.
+/// Octets of a pool's page.
 pub(crate) const PAGE_LEN: usize = kernel::page::PAGE_SIZE << ORDER;
-/// Where a piece of a page may begin: a packet's shared data is behind what it holds.
+/// Alignment of the pieces of a page: a packet's `skb_shared_info` lies behind what the piece holds.
 const ALIGNMENT: usize = 64;
-/// Pages that each pool keeps at most for other CPUs to have brought back: 1 MiB.
+/// The most pages brought back by other CPUs that each pool keeps: 1 MiB.
 const KEPT: u32 = 64;
 
 /// A page pool.
@@ -72,7 +72,7 @@ unsafe impl Send for Buffers {}
 unsafe impl Sync for Buffers {}
 
 impl Buffers {
-    /// Pools without pages. May sleep.
+    /// Empty pools. May sleep.
     pub(crate) fn new() -> Result<Self> {
         let mut pools = Vector::new();
         // SAFETY: No requirements.
@@ -94,7 +94,7 @@ impl Buffers {
         // SAFETY: No requirements.
         let cpu = unsafe { bindings::raw_smp_processor_id() } as usize;
         let pool = self.pools.get(cpu).ok_or(ENOMEM)?;
-        // Linux 7.2 takes what comes next from right behind it.
+        // Linux 7.2 takes the next piece from right behind this one, so the length has to keep it aligned.
         let mut size =
             len.saturating_add(ALIGNMENT.wrapping_sub(1)) as u32 & !(ALIGNMENT as u32 - 1);
         // SAFETY: By the type invariant; bottom halves are off, so nobody else on this CPU takes from the
@@ -113,8 +113,8 @@ impl Buffers {
 ///
 /// # Invariants
 ///
-/// `data` is good for `size` octets, which nobody else uses; it was taken from `pool` and was not given
-/// back.
+/// `data` is good for `size` octets, which nobody else uses; it was taken from `pool` and has not been
+/// given back.
 pub(super) struct Buffer<'a> {
     data: NonNull<u8>,
     size: usize,

@@ -3,9 +3,9 @@
 //! Reference-counted objects that readers find under RCU.
 //!
 //! [`Shared`] is a counted reference; the object is freed one grace period after the last one is gone.
-//! [`Slot`] publishes a [`Shared`] to readers who hold a [`Guard`]. Because the memory outlives every
+//! [`Slot`] publishes a [`Shared`] to readers that hold a [`Guard`]. Because the memory outlives every
 //! reader that could have seen it, a reader needs no count of its own; to keep the object beyond the
-//! read-side section it asks for one with [`SharedRef::upgrade`].
+//! read-side section, it asks for one with [`SharedRef::upgrade`].
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
@@ -38,15 +38,15 @@ pub(crate) trait Object: Send + Sync + 'static {
     /// numbers. The allocator frees such objects in batches after a grace period, without a callback for each.
     const BARE: Option<Bare<Self>> = None;
 
-    /// Calls [`Slot::release`] for each slot of a bare object whose last reference is gone. What is not named is leaked.
+    /// Calls [`Slot::release`] for each slot of a bare object whose last reference is gone. What is left out is leaked.
     fn release(&self, _dying: &Dying) {}
 }
 
-/// Evidence that a `T` may be freed without its destructor, as it must not be where it is pinned for good.
+/// Evidence that a `T` may be freed without running its destructor, as it must not be while it is pinned for good.
 pub(crate) struct Bare<T: ?Sized>(PhantomData<fn(&T)>);
 
 impl<T: Unpin> Bare<T> {
-    /// Without more ado: a `T` is never pinned for good.
+    /// Needs no further proof: a `T` that is [`Unpin`] is never pinned for good.
     pub(crate) const YES: Self = Self(PhantomData);
 }
 
@@ -54,18 +54,18 @@ impl<T: Unpin> Bare<T> {
 pub(crate) struct Dying {
     /// Where it is.
     memory: core::ops::Range<usize>,
-    /// Inside how many others it ends.
+    /// How many other objects are ending around it.
     depth: u32,
 }
 
-/// Bare objects end inside one another as deep as this; those below have to wait for a callback, so that a long chain
-/// does not use up the stack.
+/// Bare objects end inside one another down to this depth; deeper ones have to wait for a callback, so that a long
+/// chain does not use up the stack.
 const MAX_DEPTH: u32 = 1;
 
-/// Objects that exist, those that wait for their grace period included, but not bare ones that do.
+/// Objects that exist. Those that wait for their grace period count as well, except for bare ones.
 static LIVE: Atomic<isize> = Atomic::new(0);
 
-// In this order: where the memory begins is found from the head, which may not be far from it.
+// In this order: the start of the memory is found from the head, which must not be far from it.
 #[pin_data]
 #[repr(C)]
 struct Inner<T> {
@@ -122,7 +122,7 @@ impl<T: Object> Shared<T> {
             // SAFETY: No requirements.
             let space = unsafe { bindings::kmalloc_kernel(core::mem::size_of::<Inner<T>>()) };
             let space = NonNull::new(space.cast::<MaybeUninit<Inner<T>>>()).ok_or(ENOMEM)?;
-            // SAFETY: The memory is ours, as long as the object, and aligned to eight octets at least; it may
+            // SAFETY: The memory is ours, of the object's size, and aligned to at least eight octets; it may
             // be given back by `kfree`, as the box does.
             let space = unsafe { KBox::from_raw(space.as_ptr()) };
             space.write_pin_init(init)?
@@ -166,7 +166,7 @@ impl<T: Object> Shared<T> {
     ///
     /// # Safety
     ///
-    /// `ptr` came from [`Shared::into_raw`] of the same `T`, and its count was not taken back yet.
+    /// `ptr` came from [`Shared::into_raw`] of the same `T`, and its count has not been taken back yet.
     pub(super) unsafe fn from_raw(ptr: *const ()) -> Self {
         Self {
             // SAFETY: The pointer came from a `NonNull`.
@@ -188,7 +188,7 @@ impl<T: Object> Shared<T> {
         }
     }
 
-    /// Gives the count up, `depth` objects inside others that end for it.
+    /// Gives up the count, with `depth` other objects ending around this one.
     fn put(&self, depth: u32) {
         if !self.inner().refs.dec_and_test() {
             return;
@@ -200,7 +200,7 @@ impl<T: Object> Shared<T> {
             return;
         }
         let start = self.ptr.as_ptr() as usize;
-        // Who looks into a slot that has just given up its count is a reader, too.
+        // Whoever looks into a slot that has just given up its count is a reader, too.
         let _guard = read_lock();
         self.inner().value.release(&Dying {
             memory: start..start.wrapping_add(core::mem::size_of::<Inner<T>>()),
@@ -208,7 +208,7 @@ impl<T: Object> Shared<T> {
         });
         LIVE.fetch_sub(1, Relaxed);
         // SAFETY: As above. The memory is from `kmalloc()`; the allocator frees it after all present readers are done.
-        // A bare object may do without its destructor.
+        // A bare object needs no destructor.
         unsafe {
             bindings::kvfree_call_rcu(self.inner().head.get().cast(), self.ptr.as_ptr().cast());
         }
@@ -317,7 +317,7 @@ pub(crate) struct Slot<T: Object> {
     ptr: Atomic<*mut Inner<T>>,
 }
 
-/// Objects are aligned, so that this bit of a pointer is free.
+/// Objects are aligned, so this bit of a pointer is free.
 const RELEASED: usize = 1;
 
 // SAFETY: A slot is a `Shared` that can be exchanged atomically.
@@ -347,7 +347,7 @@ impl<T: Object> Slot<T> {
     /// The pointer as it is.
     fn raw(&self) -> *mut Inner<T> {
         // What the pointer leads to is read through it, so no more ordering is needed (`rcu_dereference`).
-        // A function call, which a load by the atomic's own method is, would cost more than all the rest.
+        // The atomic's own load is a function call, which would cost more than all the rest.
         // SAFETY: The pointer is the atomic's.
         unsafe { self.ptr.as_ptr().read_volatile() }
     }
@@ -382,7 +382,7 @@ impl<T: Object> Slot<T> {
     ///
     /// # Safety
     ///
-    /// The pointer is in the slot no longer.
+    /// The pointer is no longer in the slot.
     unsafe fn owned(ptr: *mut Inner<T>) -> Option<Shared<T>> {
         if ptr.addr() & RELEASED != 0 {
             return None;
@@ -415,15 +415,15 @@ impl<T: Object> Slot<T> {
         self.swap(None)
     }
 
-    /// Gives up the count of what is in the slot, which goes on showing it to the present readers. Only for
+    /// Gives up the count of what is in the slot, which goes on showing it to present readers. Only for
     /// slots inside the dying object; nothing happens to others.
     pub(crate) fn release(&self, dying: &Dying) {
         let ptr = self.raw();
         if ptr.is_null() || !dying.memory.contains(&(core::ptr::from_ref(self) as usize)) {
             return;
         }
-        // INVARIANT: Readers find a way to the dying object no longer, its last count being gone. Present readers may
-        // see the pointer with or without the mark.
+        // INVARIANT: Readers can no longer find a way to the dying object, since its last count is gone. Present
+        // readers may see the pointer with or without the mark.
         let old = self.ptr.xchg(ptr.map_addr(|addr| addr | RELEASED), Full);
         // SAFETY: It was just exchanged for a pointer that owns nothing.
         if let Some(object) = unsafe { Self::owned(old) } {
@@ -446,7 +446,7 @@ impl<T: Object> Drop for Slot<T> {
     }
 }
 
-/// A pointer to an object that somebody else ends: the end is a store of null and a grace period.
+/// A pointer to an object that somebody else ends, by storing null here and waiting for a grace period.
 pub(super) struct RawSlot<T>(Atomic<*mut T>);
 
 impl<T> RawSlot<T> {
@@ -474,16 +474,16 @@ pub(crate) fn synchronize() {
     unsafe { bindings::synchronize_net() };
 }
 
-/// Whether there is any object, those that wait for their grace period included, but not bare ones that do.
+/// Whether there is any object. Those that wait for their grace period count as well, except for bare ones.
 pub(super) fn any_left() -> bool {
     LIVE.load(Acquire) != 0
 }
 
-/// Waits until the memory of all dropped objects has been freed; to be called when the module goes.
+/// Waits until the memory of all dropped objects has been freed; to be called when the module is unloaded.
 /// Sleeps.
 ///
 /// The destructor of one object may drop another one, so one barrier is not enough. If objects remain,
-/// somebody still counts on them: that is a bug, and it is reported.
+/// somebody still holds a count of them: that is a bug, and it is reported.
 pub(crate) fn drain() {
     for _ in 0..1000 {
         if LIVE.load(Acquire) == 0 {

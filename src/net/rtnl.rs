@@ -2,10 +2,10 @@
 
 //! Link types: network devices that user space makes with `ip link add type …`.
 //!
-//! [`LinkDriver`] is what a driver implements, [`Registration`] makes the kernel know it. A device's
+//! [`LinkDriver`] is what a driver implements; [`Registration`] makes it known to the kernel. A device's
 //! private area holds one counted reference to the driver's object, from `newlink` to `ndo_uninit`.
-//! What the driver keeps of the device and of the namespace is cut loose here, not by the driver, so that
-//! nothing it does can make them dangle.
+//! The driver's ties to the device and to the namespace are cut here, not by the driver, so that nothing
+//! it does can leave them dangling.
 //!
 //! C header: [`include/net/rtnetlink.h`](srctree/include/net/rtnetlink.h)
 
@@ -50,7 +50,7 @@ pub(crate) use super::rtnl_lock::Rtnl;
 pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// The type's name.
     const KIND: &'static CStr;
-    /// Octets that a packet needs in front and behind.
+    /// Octets of room that a packet needs before and after its data.
     const HEADROOM: u16;
     /// See [`LinkDriver::HEADROOM`].
     const TAILROOM: u16;
@@ -59,7 +59,7 @@ pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// See [`LinkDriver::MTU`].
     const MAX_MTU: u32;
 
-    /// Names of the driver's own statistics, as `ethtool -S` shows them; each has less than 32 octets.
+    /// Names of the driver's own statistics, as `ethtool -S` shows them; each is shorter than 32 octets.
     const STATISTICS: &'static [&'static str];
 
     /// What all devices of the driver share.
@@ -68,7 +68,7 @@ pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// Makes the driver's part of a device that is about to be registered.
     fn create(dev: DevHandle, home: Home, context: &Self::Context) -> Result<Shared<Self>>;
 
-    /// Whether the device is to get an IPv6 address on its link when it goes up.
+    /// Whether the device is to get a link-local IPv6 address when it goes up.
     fn wants_link_local(this: &Shared<Self>) -> bool;
 
     /// The device goes up. May sleep.
@@ -91,10 +91,10 @@ pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// The packet is gone in any case. The error goes to a local sender.
     fn xmit(this: &Shared<Self>, dev: &NetDevice, skb: Skb) -> Result;
 
-    /// The present values of the statistics, in the order of [`LinkDriver::STATISTICS`].
+    /// The current values of the statistics, in the order of [`LinkDriver::STATISTICS`].
     fn statistics(this: &Shared<Self>, to: &mut [u64]);
 
-    /// The namespace where the device was created ends; the device lives on elsewhere. May sleep.
+    /// The namespace in which the device was created ends; the device lives on in another one. May sleep.
     fn home_exit(this: &Shared<Self>, dev: &NetDevice, rtnl: &Rtnl);
 
     /// The system is about to sleep. May sleep.
@@ -126,7 +126,7 @@ unsafe impl Entry for Head {
 ///
 /// # Invariants
 ///
-/// `owner` is there from before the device is registered until `ndo_uninit`, and does not change between.
+/// `owner` is there from before the device is registered until `ndo_uninit`, and does not change in between.
 #[repr(C)]
 struct Private<T: rcu::Object> {
     head: Head,
@@ -185,8 +185,8 @@ impl<T: LinkDriver> Adapter<T> {
         unsafe { bindings::netdev_priv(dev) }.cast()
     }
 
-    /// The driver's object, by reference: a count taken and given back for each packet would be fought
-    /// over by all CPUs that send.
+    /// The driver's object, by reference: if each packet took and gave back a count, all CPUs that send
+    /// would fight over its cache line.
     ///
     /// # Safety
     ///
@@ -276,10 +276,10 @@ impl<T: LinkDriver> Adapter<T> {
             error
         };
         if ret < 0 {
-            // SAFETY: The device is ours. `ndo_uninit` may have been called or not; `release` is fit for
+            // SAFETY: The device is ours. `ndo_uninit` may or may not have been called; `release` copes with
             // both.
             unsafe { Self::release(dev, &rtnl) };
-            // The caller frees the device, and only we know who may be looking at it.
+            // The caller frees the device, and only we know that somebody may still be looking at it.
             rcu::synchronize();
             return ret;
         }
@@ -390,8 +390,8 @@ impl<T: LinkDriver> Adapter<T> {
         mut f: impl FnMut(&Shared<T>),
     ) {
         DEVICES.for_each(rtnl, |head| {
-            // SAFETY: The device on the list lives, and with these ops it has a `Private<T>`, of which the
-            // head is the first field.
+            // SAFETY: The device on the list lives, and with these ops it has a `Private<T>`, whose first
+            // field is the head.
             unsafe {
                 if (*(*head).dev).rtnl_link_ops == ops {
                     if let Some(owner) = &(*head.cast::<Private<T>>()).owner {
@@ -448,7 +448,7 @@ impl<T: LinkDriver> Adapter<T> {
 }
 
 unsafe extern "C" fn namespace_exit(net: *mut bindings::net, _kill: *mut bindings::list_head) {
-    // When a driver goes, the core calls this for namespaces that stay.
+    // When a driver is unregistered, the core calls this for namespaces that stay.
     // SAFETY: The namespace lives during the call.
     if unsafe { bindings::check_net(net) } != 0 {
         return;
@@ -470,7 +470,7 @@ unsafe extern "C" fn namespace_exit(net: *mut bindings::net, _kill: *mut binding
 ///
 /// # Errors
 ///
-/// `ENODEV` when there is no such device, `EOPNOTSUPP` when it is of another driver.
+/// `ENODEV` when there is no such device, `EOPNOTSUPP` when it belongs to another driver.
 pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, rtnl: &Rtnl) -> Result<Shared<T>> {
     // SAFETY: RTNL is held, so the device stays; the name is null-terminated.
     let dev = unsafe {
@@ -493,7 +493,7 @@ pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, rtnl: &Rtnl) -> Result<
         return Err(EOPNOTSUPP);
     }
     // SAFETY: The device was made through the ops of a `Registration<T>`. It is listed, so `newlink` has
-    // written its private area; and RTNL is held, so `ndo_uninit` does not run.
+    // written its private area, and RTNL is held, so `ndo_uninit` does not run.
     unsafe { Adapter::<T>::owner(dev) }.cloned().ok_or(ENODEV)
 }
 

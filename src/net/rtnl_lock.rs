@@ -52,7 +52,7 @@ impl Drop for RtnlGuard {
     }
 }
 
-/// Where an entry hangs on an [`RtnlList`].
+/// An entry's place on an [`RtnlList`].
 ///
 /// # Invariants
 ///
@@ -64,7 +64,7 @@ pub(super) struct Links<E> {
 }
 
 impl<E> Links<E> {
-    /// Those of an entry that is on no list.
+    /// The links of an entry that is on no list.
     pub(super) const fn new() -> Self {
         // INVARIANT: On no list.
         Self {
@@ -108,7 +108,7 @@ impl<E: Entry> RtnlList<E> {
     ///
     /// # Safety
     ///
-    /// `entry` is on no list, and lives at its place until it is taken off.
+    /// `entry` is on no list, and lives where it is until it is taken off.
     pub(super) unsafe fn add(&self, entry: *mut E, _rtnl: &Rtnl) {
         let head = self.0.get();
         // SAFETY: RTNL is held; the first entry lives by the type invariant, the new one by the caller's
@@ -150,7 +150,7 @@ impl<E: Entry> RtnlList<E> {
         }
     }
 
-    /// Calls `f` with each entry. `f` may take the entry that it is given off the list, and no other.
+    /// Calls `f` with each entry. `f` may take the entry that it is given off the list, but no other.
     pub(super) fn for_each(&self, _rtnl: &Rtnl, mut f: impl FnMut(*mut E)) {
         // SAFETY: RTNL is held, and what is on the list lives.
         unsafe {

@@ -4,7 +4,7 @@
 //!
 //! [`Skb`] owns one packet of any shape. [`LinearSkb`] owns one that is in one piece and shared with
 //! nobody, so that its octets can be read and written as a slice. [`SkbList`] owns a chain of packets.
-//! Packets that stand for several ones are in [`gso`](super::gso) and [`train`](super::train).
+//! Packets that stand for several others are the subject of [`gso`](super::gso) and [`train`](super::train).
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
@@ -86,7 +86,7 @@ impl Skb {
         unsafe { (*self.as_ptr()).len as usize }
     }
 
-    /// Octets of memory that the packet stands for.
+    /// Octets of memory that the packet accounts for.
     pub(crate) fn truesize(&self) -> usize {
         // SAFETY: By the type invariant.
         unsafe { (*self.as_ptr()).truesize as usize }
@@ -104,7 +104,7 @@ impl Skb {
         unsafe { (&raw mut (*self.as_ptr()).cb).cast::<u64>().write(tag) };
     }
 
-    /// The version of the IP packet that the data is, if the stack agrees.
+    /// The version of the IP packet in the data, if the stack agrees.
     pub(crate) fn inner_protocol(&self) -> Option<IpVersion> {
         // SAFETY: By the type invariant.
         unsafe {
@@ -126,7 +126,7 @@ impl Skb {
         }
     }
 
-    /// Copies octets from `offset` of the data on; `false` when there are not enough.
+    /// Copies octets of the data from `offset` on; `false` when there are not enough.
     #[must_use]
     pub(crate) fn copy_bytes(&self, offset: usize, to: &mut [u8]) -> bool {
         let (Ok(offset), Ok(len)) = (i32::try_from(offset), i32::try_from(to.len())) else {
@@ -137,7 +137,7 @@ impl Skb {
     }
 
     /// Copies the packet to `to`, which has its length, and fills in the checksum if that was left to the
-    /// hardware. Sends are never refused for a checksum that cannot be: then it is as the stack left it.
+    /// hardware. A packet is never refused because its checksum cannot be filled in: then it is as the stack left it.
     pub(crate) fn copy_with_checksum(&self, to: &mut [u8]) {
         if to.len() != self.len() {
             return;
@@ -148,8 +148,8 @@ impl Skb {
             }
             return;
         };
-        // SAFETY: The packet is ours; `to` has its length. Linux 7.2 takes it for granted that the places of what is to
-        // be summed and of the checksum are in the packet.
+        // SAFETY: The packet is ours; `to` has its length. Linux 7.2 takes it for granted that what is to be summed and
+        // the place of the checksum are in the packet.
         unsafe { bindings::skb_copy_and_csum_dev(self.as_ptr(), to.as_mut_ptr()) };
         // Zero would mean that a UDP packet has no checksum; for TCP both stand for zero.
         if let Some(sum @ [0, 0]) = to.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
@@ -157,7 +157,7 @@ impl Skb {
         }
     }
 
-    /// Where the checksum is to be that was left to the hardware, if it was and can be.
+    /// Where the checksum that was left to the hardware belongs, if one was and can be filled in.
     fn checksum_place(&self) -> Option<usize> {
         let raw = self.as_ptr();
         // SAFETY: By the type invariant.
@@ -222,7 +222,7 @@ impl Skb {
         self.bytes_at(24)
     }
 
-    /// Octets of the packet, or of the longest of those that it stands for without their headers.
+    /// Octets of the packet, or of the longest of those that it stands for, without their headers.
     pub(super) fn longest(&self) -> u32 {
         // SAFETY: By the type invariant.
         unsafe {
@@ -233,7 +233,7 @@ impl Skb {
         }
     }
 
-    /// Whether a router may cut the IP packet that the data is.
+    /// Whether a router may fragment the IP packet in the data.
     pub(crate) fn may_be_fragmented(&self) -> bool {
         const DONT_FRAGMENT: u8 = 0x40;
         match self.bytes_at(0) {
@@ -254,7 +254,7 @@ impl Skb {
         }
     }
 
-    /// The DS field of the IP packet that the data is.
+    /// The DS field of the IP packet in the data.
     pub(crate) fn inner_ds(&self) -> Option<u8> {
         let [first, second] = self.bytes_at(0)?;
         match first >> 4 {
@@ -270,7 +270,7 @@ impl Skb {
         version_of(unsafe { bindings::skb_protocol_raw(self.as_ptr()) })
     }
 
-    /// The DS field of the IP header that the data came behind.
+    /// The DS field of the IP header that came before the data.
     pub(crate) fn outer_ds(&self) -> u8 {
         let Some([first, second]) = self.network_bytes(0) else {
             return 0;
@@ -281,24 +281,24 @@ impl Skb {
         }
     }
 
-    /// Source and destination of the IPv4 header that the data came behind.
+    /// Source and destination in the IPv4 header that came before the data.
     pub(super) fn outer_ipv4(&self) -> Option<([u8; 4], [u8; 4])> {
         Some((self.network_bytes(12)?, self.network_bytes(16)?))
     }
 
-    /// Source and destination of the IPv6 header that the data came behind.
+    /// Source and destination in the IPv6 header that came before the data.
     pub(super) fn outer_ipv6(&self) -> Option<([u8; 16], [u8; 16])> {
         Some((self.network_bytes(8)?, self.network_bytes(24)?))
     }
 
-    /// The source port of the UDP header that the data came behind.
+    /// The source port in the UDP header that came before the data.
     pub(super) fn outer_source_port(&self) -> Option<u16> {
         // SAFETY: By the type invariant.
         let transport = unsafe { bindings::skb_transport_offset(self.as_ptr()) };
         self.bytes_before(transport).map(u16::from_be_bytes)
     }
 
-    /// Forgets the device that the packet came in by, whose number stays: whoever queues the packet may
+    /// Forgets the device that the packet came in by, but not its number: whoever queues the packet may
     /// keep it longer than the device lives.
     pub(super) fn forget_device(&mut self) {
         // SAFETY: The packet is ours.
@@ -311,8 +311,8 @@ impl Skb {
         unsafe { bindings::skb_iif(self.as_ptr()) as u32 }
     }
 
-    /// The number of the link that the IPv6 packet that the data came in was on: a VRF has put its own number in place
-    /// of that. To be asked before anybody uses the packet's control block.
+    /// The number of the link by which the IPv6 packet that carried the data came in: a VRF has put its own number in
+    /// place of that. To be called before anybody uses the packet's control block.
     pub(super) fn incoming_link6(&self) -> u32 {
         // SAFETY: By the type invariant; the control block is as the stack has left it.
         match unsafe { bindings::skb_inet6_sdif(self.as_ptr()) } {
@@ -336,7 +336,7 @@ impl Skb {
         unsafe { bindings::skb_dst_drop(self.as_ptr()) };
     }
 
-    /// A number that is the same for all packets of a flow; computed if it is not known.
+    /// A number that is the same for all packets of a flow; computed if it is not known yet.
     pub(crate) fn flow(&mut self) -> u32 {
         // The flow dissector wants a device or a socket, which a packet of our own making lacks.
         if self.len() == 0 {
@@ -346,8 +346,8 @@ impl Skb {
         unsafe { bindings::skb_get_hash(self.as_ptr()) }
     }
 
-    /// When the packet is to leave, if it says so and that is later than `now`, nanoseconds of the monotonic clock: the
-    /// clock that it means, and nanoseconds of that. What means another clock is taken at its word.
+    /// When the packet is to leave, if it says so and that is later than `now`, in nanoseconds of the monotonic clock:
+    /// the clock that it means, and nanoseconds on that clock. A time on another clock is taken at its word.
     pub(crate) fn leaves_later(&self, now: u64) -> Option<(u8, u64)> {
         const MONOTONIC: u8 = bindings::skb_tstamp_type_SKB_CLOCK_MONOTONIC as u8;
         // SAFETY: By the type invariant; the union is the same number by either name.
@@ -364,8 +364,8 @@ impl Skb {
         }
     }
 
-    /// Gives the packet the flow and the priority of another one, and the time when it is to leave if there is one: one
-    /// without the name of its clock is that of an arrival.
+    /// Gives the packet the flow and the priority of another one, and the time when it is to leave, if there is one: a
+    /// time that does not name its clock is that of an arrival.
     pub(super) fn copy_flow(&mut self, model: &Self) {
         let from = model.as_ptr();
         // SAFETY: Both are ours.
@@ -391,16 +391,16 @@ impl Skb {
         unsafe { bindings::skb_wants_timestamp(self.as_ptr()) }
     }
 
-    /// Lets the sender of `model` know when this packet, a new one, leaves, if he wants to know that of `model`. Of all
-    /// that `model` becomes that is for the first packet: a timestamp is expected once.
+    /// Lets the sender of `model` know when this packet, a new one, leaves, if it wants to know that of `model`. To be
+    /// called for the first packet that `model` becomes only: a timestamp is expected once.
     pub(crate) fn stamp_for(&mut self, model: &Self) {
         // SAFETY: Both are ours, and nobody else has a part of this one.
         unsafe { bindings::skb_copy_timestamp_request(self.as_ptr(), model.as_ptr()) };
     }
 
-    /// Makes the packet, a new one, count against the socket that `model` counts against, if it counts as
-    /// sent data there. That keeps a sender from filling the queues behind us: his data count until the
-    /// device has sent them.
+    /// Makes the packet, a new one, count against the socket that `model` counts against, if that counts as
+    /// sent data there. That keeps a sender from filling the queues behind us: its data counts until the
+    /// device has sent it.
     pub(super) fn charge_like(&mut self, model: &Self) {
         let (to, from) = (self.as_ptr(), model.as_ptr());
         // SAFETY: Both are ours. The socket lives while `model` counts against it, and then while `to`
@@ -413,10 +413,10 @@ impl Skb {
         }
     }
 
-    /// Frees the packet as one that was used, not dropped.
+    /// Frees the packet as one that was consumed, not dropped.
     pub(crate) fn consume(self, _bh: &BhGuard) {
-        // SAFETY: Ownership goes to the function, which with a budget keeps the memory for this CPU; bottom halves are
-        // off.
+        // SAFETY: Ownership goes to the function, which, given a budget, keeps the memory for this CPU; bottom halves
+        // are off.
         unsafe { bindings::napi_consume_skb(self.into_raw(), 1) };
     }
 
@@ -458,7 +458,7 @@ impl Skb {
         unsafe { skb.replaced_by(segments) }
     }
 
-    /// Frees the packet, of which `segments` were made: as one that is dropped if that failed.
+    /// Frees the packet that `segments` were made from; if that failed, as one that is dropped.
     ///
     /// # Errors
     ///
@@ -548,7 +548,7 @@ impl Skb {
             let missing_head = headroom.saturating_sub(bindings::skb_headroom(raw) as usize);
             let nonlinear = (*raw).data_len as usize;
             let wanted_tail = tailroom.saturating_add(nonlinear);
-            // For a packet that is not linear this room is where its fragments are copied to.
+            // For a packet that is not linear, this room is where its fragments are copied to.
             let linear_end = (*raw).end.saturating_sub((*raw).tail) as usize;
             let missing_tail = wanted_tail.saturating_sub(linear_end);
             if missing_head != 0 || missing_tail != 0 || bindings::skb_cloned(raw) {

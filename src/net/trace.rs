@@ -2,12 +2,12 @@
 
 //! The module's tracepoints, which `src/helpers/trace.h` declares.
 //!
-//! A tracepoint that nobody has switched on is one `nop` where it stands: what is to be traced is made by a
-//! closure that runs only when somebody has.
+//! A tracepoint that is switched off costs one `nop`: what is to be traced is put together by a closure that
+//! runs only when the tracepoint is switched on.
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 
-// A kernel without tracepoints reads nothing of the records.
+// Without tracepoints in the kernel, nothing reads the records.
 #![cfg_attr(not(CONFIG_TRACEPOINTS), allow(dead_code, unused_imports))]
 
 use super::bindings;
@@ -30,7 +30,7 @@ pub(crate) struct PeerRecord<'a> {
 pub(crate) struct PacketsRecord {
     /// Name of the interface.
     pub(crate) dev: [u8; 16],
-    /// Why; filled up with null octets, of which there is one at least.
+    /// Why; padded with null octets, at least one.
     pub(crate) reason: [u8; 32],
     /// How many.
     pub(crate) packets: u64,
@@ -44,7 +44,7 @@ macro_rules! tracepoints {
         pub(crate) fn $name<'a>(record: impl FnOnce() -> $record) {
             #[cfg(CONFIG_TRACEPOINTS)]
             kernel::macros::paste! {
-                // Nobody looks at it but through its key.
+                // It is used through its key only.
                 #[allow(improper_ctypes)]
                 extern "C" {
                     static [<__tracepoint_wg_ $name>]: kernel::bindings::tracepoint;
@@ -72,13 +72,13 @@ tracepoints! {
     fn handshake_sent(PeerRecord<'a>);
     /// A handshake message was received and accepted; the value is its type.
     fn handshake_accepted(PeerRecord<'a>);
-    /// A session stands on both sides.
+    /// A session is established on both sides.
     fn handshake_completed(PeerRecord<'a>);
     /// An initiation is repeated; the value is the number of the attempt.
     fn handshake_retried(PeerRecord<'a>);
     /// Nobody answered; the value is the number of attempts.
     fn handshake_gave_up(PeerRecord<'a>);
-    /// A session came to its end, and none followed.
+    /// A session has ended, and none followed.
     fn session_expired(PeerRecord<'a>);
     /// There is a new keypair; the value is its number.
     fn keypair_created(PeerRecord<'a>);
@@ -92,7 +92,7 @@ tracepoints! {
     fn drop(PacketsRecord);
 }
 
-/// Who prints an event looks for the end.
+/// Whoever prints an event relies on the terminating null.
 #[cfg(CONFIG_TRACEPOINTS)]
 fn end_with_null(text: &mut [u8]) {
     if let Some(last) = text.last_mut() {

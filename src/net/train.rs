@@ -3,9 +3,9 @@
 //! Trains: many datagrams of one length in one packet.
 //!
 //! A train that is sent has to be cut into its datagrams by the network device, or by the stack just
-//! before it (`SKB_GSO_UDP_L4`); until then it is routed, filtered and queued as one packet. What was
-//! received as one train is a packet whose data are the payloads one behind the other. Only the last one
-//! may be shorter than the others.
+//! before it (`SKB_GSO_UDP_L4`); until then it is routed, filtered and queued as one packet. A train that
+//! was received is a packet whose data is the payloads, one behind the other. Only the last one may be
+//! shorter than the others.
 
 use core::mem::MaybeUninit;
 
@@ -33,10 +33,10 @@ const MAX_PAYLOAD: usize = 65535 - 40 - super::udp::HEADER_LEN;
 
 /// Octets before each message that belong to the same memory; see [`Train::add`].
 pub(crate) const LEAD: usize = 48;
-/// What messages have of a page.
+/// Octets of a page that are left for messages.
 const ROOM: usize = PAGE_LEN - LEAD;
 
-/// How many messages of `len` octets fit one train; zero when none does.
+/// How many messages of `len` octets fit in one train; zero when none does.
 pub(crate) fn capacity(len: usize) -> usize {
     let per_page = ROOM.checked_div(len).unwrap_or(0);
     (MAX_PAYLOAD.checked_div(len).unwrap_or(0))
@@ -44,7 +44,7 @@ pub(crate) fn capacity(len: usize) -> usize {
         .min(per_page.saturating_mul(bindings::MAX_SKB_FRAGS as usize))
 }
 
-/// How many pieces of `size` octets `total` octets make; the last may be shorter. Zero when `size` is.
+/// How many pieces of `size` octets `total` octets make; the last may be shorter. Zero when `size` is zero.
 pub(crate) fn pieces(total: usize, size: usize) -> usize {
     let whole = total.checked_div(size).unwrap_or(0);
     let rest = total.checked_rem(size).unwrap_or(0);
@@ -59,7 +59,7 @@ pub(crate) struct Train<'a> {
     buffer: Option<(Buffer<'a>, usize)>,
     /// Octets of each message but the last.
     len: usize,
-    /// Messages that there are.
+    /// Messages that there are so far.
     count: usize,
     /// Messages that there will be.
     planned: usize,
@@ -67,7 +67,7 @@ pub(crate) struct Train<'a> {
 
 impl<'a> Train<'a> {
     /// An empty train for `planned` messages, at most [`capacity`], of at most `len` octets, with `headroom`
-    /// octets in front. Who writes a message has the use of [`LEAD`] octets before it.
+    /// octets in front. Whoever writes a message has the use of [`LEAD`] octets before it.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl<'a> Train<'a> {
 ///
 /// # Invariants
 ///
-/// `state` was prepared for `skb`, which is not changed while this exists. `block` is `block_len` octets of it,
+/// `state` was prepared for `skb`, which is not changed while this exists. `block` points to `block_len` octets of it,
 /// from `block_start` on, which stay mapped until the state is asked for the next ones.
 pub(crate) struct Reader<'a> {
     skb: &'a Skb,
@@ -226,8 +226,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `len` octets at `offset` with `lead` octets before them, if all are in one piece, and do not change while they are
-    /// looked at. Offsets must not go down from call to call.
+    /// `len` octets at `offset` with `lead` octets before them, if all are in one piece and do not change while they
+    /// are looked at. Offsets must not decrease from call to call.
     pub(crate) fn piece(&mut self, lead: usize, offset: usize, len: usize) -> Option<&[u8]> {
         if !self.steady {
             return None;
@@ -267,7 +267,7 @@ impl Drop for Reader<'_> {
 }
 
 impl Skb {
-    /// Whether part of the data is in memory that a process may write to at any time, like a file's that it has sent by
+    /// Whether part of the data is in memory that a process may write to at any time, like that of a file sent by
     /// `sendfile()`. What is looked at more than once has to be copied first.
     fn may_change(&self) -> bool {
         // SAFETY: The packet is ours, and so are those that are part of it.
@@ -321,11 +321,11 @@ impl Skb {
         Ok(())
     }
 
-    /// How many packets it stands for as it came from the stack; where that has headers they are there only once.
+    /// How many packets it stands for as it came from the stack; if they have headers, those are there only once.
     pub(crate) fn packets(&self) -> usize {
         // SAFETY: The packet is ours.
         match unsafe { bindings::skb_gso_segs(self.as_ptr()) } {
-            // Or whoever made it has not said.
+            // Not a GSO packet, or whoever made it has not said.
             0 => self.messages(),
             count => count as usize,
         }
@@ -337,9 +337,9 @@ impl Skb {
         unsafe { bindings::skb_gso_size(self.as_ptr()) as usize }
     }
 
-    /// What came out of a socket is a train of datagrams, or one datagram from here on: that is what other GSO packets
-    /// are. A virtual machine may leave it to others to fragment what it sends, and what is in a tunnel of another kind
-    /// may be to be cut, not the datagram around it.
+    /// What came out of a socket is from here on a train of datagrams, or else one datagram, as other GSO packets are:
+    /// a virtual machine may leave it to others to fragment what it sends, and in a tunnel of another kind it may be
+    /// the contents that are to be cut, not the datagram around them.
     ///
     /// # Errors
     ///
@@ -366,14 +366,14 @@ impl Skb {
         }
     }
 
-    /// Cuts a received train into its datagrams, each with IP and UDP header before its data.
+    /// Cuts a received train into its datagrams, each with IP and UDP headers before its data.
     ///
     /// # Errors
     ///
     /// `EINVAL`, `ENOMEM`. The packet is gone.
     pub(crate) fn cut(self) -> Result<SkbList> {
         // SAFETY: The packet is ours, and its headers lie before its data.
-        // The checksums were looked at already, so that nobody need compute them anew.
+        // The checksums have been verified already, so nobody need compute them anew.
         let segments = unsafe {
             bindings::skb_push_to_mac(self.as_ptr());
             bindings::__skb_gso_segment(self.as_ptr(), bindings::KEEP_CHECKSUMS, false)

@@ -55,17 +55,17 @@ use crate::new_bh_lock;
 /// Octets of a UDP header.
 pub(crate) const HEADER_LEN: usize = 8;
 
-/// Who takes the datagrams.
+/// An object that takes the datagrams.
 pub(crate) trait Receiver: Object + Sized {
-    /// What is left to be done with a datagram; dropping it does it.
+    /// What is left to be done with a datagram; dropping this does it.
     type Work<'a>;
 
     /// The receiver's own sockets.
     fn sockets(&self) -> &Sockets<Self>;
 
-    /// Takes one datagram, or several as a train. The data is the payload; IP and UDP header are before
-    /// it, the checksum was verified. Called in the order of arrival, for one at a time; what takes long,
-    /// and what may be done for several at a time, is what is returned. Softirq.
+    /// Takes one datagram, or several as a train. The data is the payload; IP and UDP headers are before
+    /// it, and the checksum has been verified. Called in the order of arrival, for one at a time; what takes
+    /// long, or may be done for several at a time, is left to what is returned. Softirq.
     fn receive(this: &Shared<Self>, skb: Skb) -> Option<Self::Work<'_>>;
 }
 
@@ -85,10 +85,10 @@ pub(crate) struct Sockets<R: Receiver> {
     errors: Atomic<u32>,
     /// The receiver that the sockets lead to.
     receiver: Slot<R>,
-    /// Held by who changes the sockets.
+    /// Held while the sockets are changed.
     #[pin]
     change: Mutex<()>,
-    /// Held by who takes a datagram out of a queue until its place in the order is fixed.
+    /// Held while a datagram is taken out of a queue, until its place in the order is fixed.
     #[pin]
     taking: BhLock<()>,
 }
@@ -112,12 +112,12 @@ impl<R: Receiver> Sockets<R> {
         })
     }
 
-    /// Opens both sockets on `port`, or on one that is free if it is zero, bound to the device with the number
+    /// Opens both sockets on `port`, or on a free one if it is zero, bound to the device with the number
     /// `bound` unless that is zero, and closes the ones that were there. Returns the port. Sleeps.
     ///
     /// # Errors
     ///
-    /// What the socket layer says, `EADDRINUSE` first of all; what was there stays.
+    /// What the socket layer says, above all `EADDRINUSE`; the old sockets stay.
     pub(crate) fn open(
         &self,
         net: &Net,
@@ -133,12 +133,12 @@ impl<R: Receiver> Sockets<R> {
         self.replace(v4.into_sock(), v6);
         self.mark_sockets();
         self.receiver.set(Some(receiver.clone()));
-        // What has come while the sockets were made.
+        // Take what has come while the sockets were being made.
         let _bh = bh::disable();
         let _guard = rcu::read_lock();
         for sk in [self.v4.load(), self.v6.load()] {
             if !sk.is_null() {
-                // SAFETY: Who closes the socket holds the lock.
+                // SAFETY: Whoever closes the socket has to hold the lock.
                 unsafe { Self::data_ready(sk) };
             }
         }
@@ -150,24 +150,24 @@ impl<R: Receiver> Sockets<R> {
     ///
     /// # Errors
     ///
-    /// `EPERM` for who has not `CAP_NET_RAW` when they are bound already; nothing has changed then.
+    /// `EPERM` when they are bound already and the caller lacks `CAP_NET_RAW`; nothing has changed then.
     pub(crate) fn bind(&self, index: u32) -> Result {
         let _change = self.change.lock();
         let number = i32::try_from(index).map_err(|_| EINVAL)?;
         for sk in [self.v4.load(), self.v6.load()] {
             if !sk.is_null() {
-                // SAFETY: Who closes the socket holds the lock. What is refused for the second is refused for
-                // the first one already.
+                // SAFETY: Whoever closes the socket has to hold the lock. What is refused for the second socket is
+                // refused for the first one already.
                 kernel::error::to_result(unsafe { bindings::sock_bindtoindex(sk, number, true) })?;
             }
         }
         self.bound.store(index, Relaxed);
-        // Who sends has bottom halves off; after this all know.
+        // Senders have bottom halves off, so after this all of them know.
         rcu::synchronize();
         Ok(())
     }
 
-    /// ICMP errors about what the sockets have sent are about the routes for packets with this mark. Sleeps.
+    /// Takes ICMP errors about what the sockets have sent to be about the routes for packets with this mark. Sleeps.
     pub(crate) fn take_errors_for(&self, mark: u32) {
         let _change = self.change.lock();
         self.errors.store(mark, Relaxed);
@@ -175,12 +175,12 @@ impl<R: Receiver> Sockets<R> {
     }
 
     /// Marks the sockets, for the kernel's handlers of ICMP errors; what is sent has a mark of its own. To be called
-    /// by who holds the lock.
+    /// with the lock held.
     fn mark_sockets(&self) {
         let mark = self.errors.load(Relaxed);
         for sk in [self.v4.load(), self.v6.load()] {
             if !sk.is_null() {
-                // SAFETY: Who closes the socket holds the lock; the kernel reads the mark at once.
+                // SAFETY: Whoever closes the socket has to hold the lock; the kernel reads the mark in one access.
                 unsafe { (&raw mut (*sk).sk_mark).write_volatile(mark) };
             }
         }
@@ -191,7 +191,7 @@ impl<R: Receiver> Sockets<R> {
         let change = self.change.lock();
         self.replace(ptr::null_mut(), ptr::null_mut());
         let receiver = self.receiver.take();
-        // It may be what contains us.
+        // The receiver may be what contains us.
         drop(change);
         drop(receiver);
     }
@@ -209,7 +209,7 @@ impl<R: Receiver> Sockets<R> {
 
     /// The stack has put something into the socket's queue. Bottom halves off, in a read-side section.
     unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
-        // SAFETY: Who calls is within a read-side section; the receiver lives as long as the socket has
+        // SAFETY: The caller is within a read-side section; the receiver lives as long as the socket has
         // it as its user data.
         let receiver = unsafe {
             let receiver = bindings::sk_user_data(sk);
@@ -234,7 +234,7 @@ impl<R: Receiver> Sockets<R> {
     }
 }
 
-/// Takes the next datagram, or train of datagrams, out of the socket's queue. What has a bad checksum is
+/// Takes the next datagram, or train of datagrams, out of the socket's queue. One with a bad checksum is
 /// dropped and counted.
 ///
 /// # Safety
@@ -258,7 +258,7 @@ unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
         }
         // SAFETY: The packet was handed over.
         let mut skb = unsafe { Skb::from_raw(raw) };
-        // While the packet was in the queue, the socket used the place of the device for its own ends.
+        // While the packet was in the queue, the socket used the device's field for its own purposes.
         skb.forget_device();
         if skb.take_as_datagrams().is_err() {
             // SAFETY: The socket lives.
@@ -286,8 +286,8 @@ unsafe fn take_datagram(sk: *mut bindings::sock) -> Option<Skb> {
 #[pinned_drop]
 impl<R: Receiver> PinnedDrop for Sockets<R> {
     fn drop(self: Pin<&mut Self>) {
-        // While a socket is open the receiver has a reference, so whoever contains us is not dropped. If somebody else
-        // does, the sockets still lead to the receiver: it has to stay.
+        // While a socket is open, there is a reference to the receiver, so it is not dropped with us inside. If
+        // something else contains us, the sockets still lead to the receiver: it has to stay.
         if !self.v4.load().is_null() {
             pr_err!("udp: sockets dropped while open\n");
             core::mem::forget(self.receiver.take());

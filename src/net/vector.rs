@@ -18,7 +18,7 @@ use super::bindings;
 /// Elements that the first allocation has room for.
 const FIRST: usize = 4;
 
-/// A growable array in memory that may be virtually contiguous only.
+/// A growable array in memory that may be only virtually contiguous.
 ///
 /// # Invariants
 ///
@@ -36,7 +36,7 @@ unsafe impl<T: Send> Send for Vector<T> {}
 unsafe impl<T: Sync> Sync for Vector<T> {}
 
 impl<T> Vector<T> {
-    /// No elements.
+    /// An empty array.
     pub(crate) const fn new() -> Self {
         // INVARIANT: Nothing is allocated.
         Self {
@@ -107,7 +107,7 @@ impl<T> Vector<T> {
         let len = core::mem::replace(&mut self.len, 0);
         for index in 0..len {
             // SAFETY: Elements from `index` on are still where they were, and initialised; those that
-            // stay move to the front, to places that were left.
+            // stay move towards the front, to places that were vacated.
             unsafe {
                 let value = self.data.as_ptr().add(index).read();
                 if keep(&value) {
@@ -135,7 +135,7 @@ impl<T> Vector<T> {
         unsafe { core::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }.get_mut(index)
     }
 
-    /// One after the other.
+    /// The elements, one after the other.
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, T> {
         self.as_slice().iter()
     }

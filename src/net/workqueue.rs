@@ -61,7 +61,7 @@ impl Queue {
         )
     }
 
-    /// A queue whose items run on the CPU that they are queued for, before ordinary threads, and
+    /// A queue whose items run on the CPU that they are queued for, ahead of ordinary threads, and
     /// also when memory is short.
     pub(crate) fn percpu_highpri(name: &'static CStr) -> Result<Self> {
         Self::new(
@@ -91,14 +91,14 @@ impl Queue {
         unsafe { bindings::__flush_workqueue(self.ptr.as_ptr()) };
     }
 
-    /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick; a time set
-    /// earlier is replaced. One reference is kept until then. Any context.
+    /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick, in place of any time
+    /// set before. One reference is kept until then. Any context.
     pub(crate) fn schedule<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
         self.add(object, delay, bindings::mod_delayed_work_on, false);
     }
 
-    /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick, unless it is to run
-    /// anyway. One reference is kept until then. Any context.
+    /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick, unless it is already
+    /// scheduled. One reference is kept until then. Any context.
     pub(crate) fn schedule_once<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
         self.add(object, delay, bindings::queue_delayed_work_on, true);
     }
@@ -111,7 +111,7 @@ impl Queue {
         };
         let raw = object.clone().into_raw();
         task.owner.store(raw.cast_mut(), Release);
-        // SAFETY: The work item was initialised with the task and lives as long as the object, of
+        // SAFETY: The work item was initialised with the task and lives as long as the object, to
         // which the pending item holds a reference.
         let added = unsafe {
             add(
@@ -147,7 +147,7 @@ impl Queue {
     }
 }
 
-/// The object's task, which is part of it, or its count would go to another one.
+/// The object's task, if it is part of the object; the count would go to another object otherwise.
 fn own_task<T: Runnable>(object: &Shared<T>) -> Option<&Task<T>> {
     let task = object.task();
     let own = object.contains(task);
@@ -188,7 +188,7 @@ pub(crate) fn is_online(cpu: i32) -> bool {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // An item that waits for its time keeps its object.
+        // An item that waits for its time keeps its object alive.
         if rcu::any_left() {
             pr_err!("workqueue: objects are left, and maybe tasks\n");
             self.flush();
@@ -204,7 +204,7 @@ pub(crate) trait Runnable: Object + Sized {
     /// The object's own task.
     fn task(&self) -> &Task<Self>;
 
-    /// What the task does. Process context. May be called again while it runs, but never twice at
+    /// What the task does. Process context. May be scheduled again while it runs, but never runs twice at
     /// once.
     fn run(this: &Shared<Self>);
 }

@@ -2,7 +2,7 @@
 
 //! What listeners of the multicast group `events` are told (`Documentation/netlink/wireguard-events.yaml`).
 //!
-//! A message is made like one of a dump: the device, and in it one peer.
+//! A message looks like one of a dump: the device, and in it one peer.
 
 #![forbid(unsafe_code)]
 
@@ -23,22 +23,22 @@ use crate::net::rcu;
 use crate::peer::Peer;
 use crate::protocol::PublicKey;
 
-/// Those who listen.
+/// The listeners.
 pub(super) static GROUP: Multicast = Multicast::new();
 
-/// What happened. The numbers are commands of the family, far from those that the kernel has.
+/// What happened. The numbers are commands of the family, far from the kernel's own.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Event {
-    /// A session stands on both sides.
+    /// A session is established on both sides.
     HandshakeCompleted = 64,
     /// The peer is at another address than before.
     EndpointChanged = 65,
-    /// A session came to its end, and none has followed it.
+    /// A session ended, and none has followed it.
     SessionExpired = 66,
     /// Nobody answered the initiations: it may help to look the endpoint up again.
     HandshakeGaveUp = 67,
-    /// Somebody who knows our public key, but whose own one is not configured, began a handshake.
+    /// Somebody who knows our public key, but whose own is not configured, began a handshake.
     UnknownPeer = 68,
     /// Our clock is behind the timestamp of an initiation that the peer has answered: it is going to refuse what
     /// we send.
@@ -57,7 +57,7 @@ pub(crate) fn about_peer(what: Event, peer: &Peer) {
     });
 }
 
-/// Tells of somebody who is no peer. Any context.
+/// Tells of somebody who is not a peer. Any context.
 pub(crate) fn about_stranger(device: &Device, public_key: &PublicKey, from: Endpoint) {
     tell(device, Event::UnknownPeer, |m| {
         m.put_bytes(peer_attr::PUBLIC_KEY, public_key)?;

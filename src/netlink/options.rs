@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Commands that the kernel's driver does not have: showing and setting what is asked for beyond what every
+//! Commands that the kernel's driver does not have: showing and setting the options that go beyond what every
 //! WireGuard does (`Documentation/netlink/wireguard-options.yaml`).
 
 #![forbid(unsafe_code)]
@@ -22,7 +22,7 @@ use crate::net::netdev::Net;
 use crate::net::rtnl::Rtnl;
 use crate::options::Switch;
 
-/// The numbers are far from those that the kernel has, and behind those of the events.
+/// The numbers are far from the kernel's own, and follow those of the events.
 const GET_OPTIONS: u8 = 96;
 const SET_OPTIONS: u8 = 97;
 
@@ -99,7 +99,7 @@ fn set(request: &Request<'_>) -> Result {
     // Nothing is changed before all of it is known to be possible.
     let home = device.home_net(&rtnl);
     if index.is_some() || name.is_some() || chosen != before {
-        // What goes outside goes through the namespace of the sockets, which may not be the requester's.
+        // What is sent goes through the namespace of the sockets, which may not be the requester's.
         if !home.is_some_and(Net::may_administer) {
             extack.set(c"options need CAP_NET_ADMIN in the namespace of the sockets");
             return Err(EPERM);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A command that the kernel's driver does not have: the whole list of a peer's allowed IPs, which takes the place
-//! of the one before without a packet falling through (`Documentation/netlink/wireguard-options.yaml`).
+//! A command that the kernel's driver does not have: it replaces the whole list of a peer's allowed IPs without a
+//! packet falling through (`Documentation/netlink/wireguard-options.yaml`).
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use crate::net::genl::{
 };
 use crate::net::rtnl::Rtnl;
 
-/// The number is behind those of the options.
+/// The number follows those of the options.
 const REPLACE_ALLOWEDIPS: u8 = 98;
 
 /// Attributes. The first two are those of a device.
@@ -29,7 +29,7 @@ mod replace_attr {
     pub(super) const ALLOWEDIPS: u16 = 4;
 }
 
-/// As the kernel has it, but without flags: what is not in the list goes, and nothing in it does.
+/// As the kernel has it, but without flags: what is not in the list is removed, and nothing in it is.
 static ENTRY_POLICY: [Policy; 4] = [
     Policy::unspec(),
     Policy::u16(),

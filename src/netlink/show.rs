@@ -47,7 +47,7 @@ pub(super) fn put_peers(
 }
 
 /// Puts one peer, or the rest of it from position `allowed_ip` on. An error means that the message is
-/// full; what went in is whole, and the position says where to go on.
+/// full; what went in is complete, and the position says where to continue.
 fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result {
     let nest = m.nest(0)?;
     if let Err(e) = put_peer_head(m, peer, *allowed_ip == 0) {
@@ -81,7 +81,7 @@ fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result 
     result
 }
 
-/// The attributes of a peer apart from its allowed IPs; only the name if they are out already.
+/// The attributes of a peer apart from its allowed IPs; only the public key if they are out already.
 fn put_peer_head(m: &mut Message<'_>, peer: &Peer, first: bool) -> Result {
     if !first {
         return m.put_bytes(peer_attr::PUBLIC_KEY, &peer.public_key);

@@ -2,20 +2,20 @@
 
 //! Whether a peer refuses us because our clock went back.
 //!
-//! A responder takes no initiation whose timestamp is not later than that of the last one it took (whitepaper
-//! §5.1), and says nothing. Who is refused cannot know what the peer remembers, but can know what it has seen: an
-//! initiation of ours that was answered. If our clock is behind that one's timestamp, the peer is going to refuse,
-//! unless it has been restarted since. What the peer took before we were started, we do not know.
+//! A responder silently ignores an initiation whose timestamp is not later than that of the last one it accepted
+//! (whitepaper §5.1). The initiator cannot know what the peer remembers, but it knows what the peer has seen: an
+//! initiation of ours that was answered. If our clock is behind that initiation's timestamp, the peer is going to
+//! refuse us, unless it has been restarted since. What the peer accepted before we were started, we do not know.
 
 use super::time::Tai64n;
 
-/// The timestamps of what we sent to one peer.
+/// The timestamps of the initiations that we sent to one peer.
 pub struct ClockWatch {
     /// Of the last initiation.
     sent: Tai64n,
     /// Of the last one that was answered.
     accepted: Tai64n,
-    /// It has been said already.
+    /// The refusal has been reported already.
     told: bool,
 }
 
@@ -26,7 +26,7 @@ impl Default for ClockWatch {
 }
 
 impl ClockWatch {
-    /// Nothing was sent.
+    /// Nothing was sent yet.
     pub const fn new() -> Self {
         Self {
             sent: Tai64n([0; 12]),
@@ -35,11 +35,11 @@ impl ClockWatch {
         }
     }
 
-    /// An initiation with this timestamp is sent. Whether it has to be said now that the peer is going to refuse it:
-    /// once in a row of attempts.
+    /// An initiation with this timestamp is being sent. Returns whether to report now that the peer is going to refuse
+    /// it: once per series of attempts.
     pub fn sending(&mut self, timestamp: Tai64n) -> bool {
         self.sent = timestamp;
-        // Two of the same moment are none of the clock's fault.
+        // Equal timestamps are not the clock's fault.
         let refused = timestamp < self.accepted;
         !core::mem::replace(&mut self.told, refused) && refused
     }
@@ -50,7 +50,7 @@ impl ClockWatch {
         self.told = false;
     }
 
-    /// The row of attempts has come to its end.
+    /// The series of attempts has ended.
     pub fn given_up(&mut self) {
         self.told = false;
     }

@@ -2,10 +2,10 @@
 
 //! Proof of address under load: mac1, mac2 and the cookie reply (§5.3, §5.4.4, §5.4.7).
 //!
-//! Each handshake message ends with two macs. mac1 shows that the sender knows whom it talks to. When
-//! the receiver is under load it answers with a cookie, sealed so that only he who saw the message can
-//! read it; mac2 of the next message is keyed with the cookie and shows that the sender can receive at
-//! the address that it sends from.
+//! Each handshake message ends with two macs. mac1 shows that the sender knows whom it is talking to. When
+//! the receiver is under load, it answers with a cookie, sealed so that only someone who saw the message
+//! can read it; mac2 of the next message is keyed with the cookie and shows that the sender can receive
+//! at the address that it sends from.
 
 use core::marker::PhantomData;
 
@@ -30,9 +30,9 @@ use super::PublicKey;
 const LABEL_MAC1: &[u8] = b"mac1----";
 const LABEL_COOKIE: &[u8] = b"cookie--";
 
-/// A cookie and the secret behind it serve for this long.
+/// How long a cookie and the secret behind it are valid.
 pub const COOKIE_SECRET_MAX_AGE: Duration = Duration::from_secs(120);
-/// A cookie is used for this much less, since it travels for a while.
+/// A received cookie is used for this much less, to allow for its time in transit.
 pub const COOKIE_SECRET_LATENCY: Duration = Duration::from_secs(5);
 const COOKIE_MAX_AGE: Duration = Duration::from_nanos(
     COOKIE_SECRET_MAX_AGE
@@ -43,14 +43,14 @@ const COOKIE_MAX_AGE: Duration = Duration::from_nanos(
 const NONCE_LEN: usize = 24;
 const SEALED_COOKIE_LEN: usize = MAC_LEN + TAG_LEN;
 
-/// A handshake message apart: what mac1 covers, mac1, mac2.
+/// Splits a handshake message into what mac1 covers, mac1 and mac2.
 fn split_macs(datagram: &[u8]) -> Option<(&[u8], &[u8; MAC_LEN], &[u8; MAC_LEN])> {
     let (rest, mac2) = datagram.split_last_chunk()?;
     let (body, mac1) = rest.split_last_chunk()?;
     Some((body, mac1, mac2))
 }
 
-/// The keys that follow from the public key of a message's receiver. They are not secret.
+/// The keys derived from the public key of a message's receiver. They are not secret.
 pub struct CookieKeys<C: Crypto> {
     mac1: [u8; 32],
     cookie: [u8; 32],
@@ -89,7 +89,7 @@ pub struct CookieSecret<C: Crypto> {
 }
 
 impl<C: Crypto> CookieSecret<C> {
-    /// A secret out of 32 random octets.
+    /// A secret from 32 random octets.
     pub fn new(mut random: [u8; 32], now: Instant) -> Self {
         Self {
             secret: Secret::take(&mut random),
@@ -97,7 +97,7 @@ impl<C: Crypto> CookieSecret<C> {
         }
     }
 
-    /// Whether the secret is due to be replaced.
+    /// Whether the secret is due for replacement.
     pub fn expired(&self, now: Instant) -> bool {
         now.since(self.born) >= COOKIE_SECRET_MAX_AGE
     }
@@ -109,8 +109,8 @@ impl<C: Crypto> CookieSecret<C> {
         cookie
     }
 
-    /// Whether the sender of a handshake message has the cookie for `source`, which is the octets of
-    /// its address and port.
+    /// Whether the sender of a handshake message has the cookie for `source`, the octets of its address
+    /// and port.
     #[must_use]
     pub fn check_mac2(&self, datagram: &[u8], source: &[u8]) -> bool {
         let Some((covered, mac2)) = datagram.split_last_chunk::<MAC_LEN>() else {
@@ -152,10 +152,10 @@ impl<C: Crypto> CookieSecret<C> {
     }
 }
 
-/// What we remember of one peer's cookies to put macs on messages to it.
+/// What we remember of one peer's cookies in order to put macs on messages to it.
 pub struct CookieMaker<C: Crypto> {
     cookie: Option<(Secret<C, MAC_LEN>, Instant)>,
-    /// mac1 of the last message, as long as no reply to it has come.
+    /// mac1 of the last message, until a cookie reply to it has come.
     unanswered: Option<[u8; MAC_LEN]>,
 }
 
@@ -193,8 +193,8 @@ impl<C: Crypto> CookieMaker<C> {
         }
     }
 
-    /// Takes a cookie reply from the owner of `keys`. `false` when it is not the answer to our last
-    /// message; nothing has changed then.
+    /// Takes a cookie reply from the owner of `keys`. `false` when it does not answer our last message;
+    /// nothing has changed then.
     pub fn consume_reply(
         &mut self,
         keys: &CookieKeys<C>,

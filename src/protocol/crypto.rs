@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The primitives that the protocol is made of (§5.4), and how secrets are kept.
+//! The primitives that the protocol is built from (§5.4), and how secrets are kept.
 
 use core::marker::PhantomData;
 
 /// Length of an authentication tag, in octets.
 pub const TAG_LEN: usize = 16;
 
-/// Octets in front of a message that [`Crypto::seal_behind`] and its like have the use of.
+/// Octets in front of a message that [`Crypto::seal_behind`] and its relatives may use.
 pub const LEAD: usize = 64;
 
 /// The primitives. The kernel module takes them from the kernel's crypto library, the tests from
@@ -26,7 +26,7 @@ pub trait Crypto: Sized + Send + Sync + 'static {
     /// The public key of a secret key.
     #[must_use]
     fn x25519_public(out: &mut [u8; 32], secret: &[u8; 32]) -> bool;
-    /// ChaCha20-Poly1305 (RFC 8439) with the nonce of 32 zero bits and the little-endian counter.
+    /// ChaCha20-Poly1305 (RFC 8439); the nonce is 32 zero bits followed by the little-endian counter.
     /// `dst` takes the ciphertext and the tag.
     #[must_use]
     fn seal(dst: &mut [u8], src: &[u8], ad: &[u8], counter: u64, key: &[u8; 32]) -> bool;
@@ -39,10 +39,10 @@ pub trait Crypto: Sized + Send + Sync + 'static {
     /// Opens in place. The last 16 octets of `buf` are the tag.
     #[must_use]
     fn open_in_place(buf: &mut [u8], ad: &[u8], counter: u64, key: &[u8; 32]) -> bool;
-    /// [`Crypto::seal`] without additional data; both slices have [`LEAD`] octets in front that do not matter.
-    /// Those of `src` may be read, those of `dst` may be written meanwhile but are the same afterwards.
+    /// [`Crypto::seal`] without additional data; both slices begin with [`LEAD`] octets that are not part of it.
+    /// Those of `src` may be read; those of `dst` may be written meanwhile, but are the same afterwards.
     ///
-    /// An implementation that wants no such thing has this one; with octets in front one can be quicker.
+    /// This default ignores them; an implementation that uses them can be faster.
     #[must_use]
     fn seal_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
         match (dst.get_mut(LEAD..), src.get(LEAD..)) {
@@ -50,13 +50,13 @@ pub trait Crypto: Sized + Send + Sync + 'static {
             _ => false,
         }
     }
-    /// [`Crypto::seal_in_place`] likewise.
+    /// Likewise for [`Crypto::seal_in_place`].
     #[must_use]
     fn seal_behind_in_place(buf: &mut [u8], counter: u64, key: &[u8; 32]) -> bool {
         buf.get_mut(LEAD..)
             .is_some_and(|buf| Self::seal_in_place(buf, &[], counter, key))
     }
-    /// [`Crypto::open`] likewise.
+    /// Likewise for [`Crypto::open`].
     #[must_use]
     fn open_behind(dst: &mut [u8], src: &[u8], counter: u64, key: &[u8; 32]) -> bool {
         match (dst.get_mut(LEAD..), src.get(LEAD..)) {
@@ -70,10 +70,10 @@ pub trait Crypto: Sized + Send + Sync + 'static {
     /// The inverse of [`Crypto::xseal`].
     #[must_use]
     fn xopen(dst: &mut [u8], src: &[u8], ad: &[u8], nonce: &[u8; 24], key: &[u8; 32]) -> bool;
-    /// Compares in time that depends on the lengths alone.
+    /// Compares in time that depends on the lengths only.
     #[must_use]
     fn equal(a: &[u8], b: &[u8]) -> bool;
-    /// Overwrites with zeros in a way that the compiler does not leave out.
+    /// Overwrites with zeros in a way that the compiler does not optimise away.
     fn wipe(buf: &mut [u8]);
 }
 
@@ -82,7 +82,7 @@ pub trait Crypto: Sized + Send + Sync + 'static {
 pub struct Secret<C: Crypto, const N: usize = 32>([u8; N], PhantomData<C>);
 
 impl<C: Crypto, const N: usize> Secret<C, N> {
-    /// Takes `bytes` and wipes where they came from.
+    /// Copies `bytes` and wipes the original.
     pub fn take(bytes: &mut [u8; N]) -> Self {
         let secret = Self(*bytes, PhantomData);
         C::wipe(bytes);

@@ -2,9 +2,9 @@
 
 //! Message layouts (§5.4.2 to §5.4.7).
 //!
-//! All messages begin with one octet of type and three zero octets, read as one little-endian word.
-//! The lengths of handshake messages are fixed, so a message is recognised by type and length
-//! together, once; the views that come out of it need no further checks.
+//! All messages begin with a type octet and three zero octets, read as one little-endian word. The
+//! lengths of handshake messages are fixed, so a message is recognised once, by type and length
+//! together; the views that result need no further checks.
 
 /// Octets of an initiation.
 pub const INITIATION_LEN: usize = 148;
@@ -42,7 +42,7 @@ impl Kind {
     const COOKIE_REPLY: u32 = 3;
     const DATA: u32 = 4;
 
-    /// Recognises a datagram of `len` octets that begins with `head`. `None` for what is not ours.
+    /// Recognises a datagram of `len` octets that begins with `head`. `None` if it is no WireGuard message.
     pub fn of(head: &[u8], len: usize) -> Option<Self> {
         let word = u32::from_le_bytes(*head.first_chunk()?);
         match (word, len) {
@@ -94,7 +94,7 @@ impl<'a> Initiation<'a> {
     }
 }
 
-/// A response: type, sender and receiver index, ephemeral key, sealed nothing, macs.
+/// A response: type, sender and receiver index, ephemeral key, sealed empty payload, macs.
 #[derive(Clone, Copy)]
 pub struct Response<'a>(&'a [u8; RESPONSE_LEN]);
 
@@ -104,7 +104,7 @@ impl<'a> Response<'a> {
         u32::from_le_bytes(field::<4, 4, RESPONSE_LEN>(self.0))
     }
 
-    /// The index of the initiation that is answered.
+    /// The index of the initiation that it answers.
     pub fn receiver(&self) -> u32 {
         u32::from_le_bytes(field::<8, 4, RESPONSE_LEN>(self.0))
     }
@@ -120,7 +120,7 @@ impl<'a> Response<'a> {
 pub struct CookieReply<'a>(&'a [u8; COOKIE_REPLY_LEN]);
 
 impl<'a> CookieReply<'a> {
-    /// The index of the message that is answered.
+    /// The index of the message that it answers.
     pub fn receiver(&self) -> u32 {
         u32::from_le_bytes(field::<4, 4, COOKIE_REPLY_LEN>(self.0))
     }
@@ -201,9 +201,9 @@ pub(super) const RESPONSE_TYPE: [u8; 4] = Kind::RESPONSE.to_le_bytes();
 /// The type word of a cookie reply.
 pub(super) const COOKIE_REPLY_TYPE: [u8; 4] = Kind::COOKIE_REPLY.to_le_bytes();
 
-/// The length to which a packet of `len` octets is padded on a path of `mtu` octets (§5.4.6): the next
-/// multiple of 16, but not beyond the path, lest the padding be what makes it too long. An `mtu` of
-/// zero means unknown. A packet longer than the path is padded as its last part on the path would be.
+/// The length to which a packet of `len` octets is padded on a path with an MTU of `mtu` octets (§5.4.6):
+/// the next multiple of 16, but not beyond the MTU, lest the padding make the packet too long. An `mtu` of
+/// zero means unknown. A packet longer than the MTU is padded as its last part would be, were it cut there.
 pub fn padded_len(len: usize, mtu: usize) -> usize {
     let round_up = |n: usize| n.checked_next_multiple_of(PADDING_MULTIPLE).unwrap_or(n);
     match len.checked_rem(mtu) {

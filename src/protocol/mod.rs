@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What WireGuard is, without a kernel around it.
+//! The WireGuard protocol, without a kernel around it.
 //!
-//! The whitepaper ("WireGuard: Next Generation Kernel Network Tunnel", revision of 2020) is the
+//! The whitepaper ("WireGuard: Next Generation Kernel Network Tunnel", 2020 revision) is the
 //! specification; section numbers refer to it. Nothing here allocates, sleeps, locks, reads a clock or
 //! draws random numbers: functions take bytes, `now` and randomness, and return what to do. The
 //! primitives come in through the trait [`crypto::Crypto`]. The same files are compiled into the
 //! kernel module and into a host crate, where they are tested.
 //!
-//! Vocabulary. An *initiation* and its *response* make a *session*. A *cookie reply* answers a
+//! Vocabulary: an *initiation* and its *response* make a *session*. A *cookie reply* answers a
 //! handshake message under load. *Transport data* carries packets. A *receiver index* names a
 //! handshake or a session to the side that chose it; each side is the *sender* of its own messages.
 

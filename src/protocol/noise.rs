@@ -10,9 +10,9 @@
 //!   <- e, ee, se, psk, {}
 //! ```
 //!
-//! A [`Handshake`] is the state of one peer; its user keeps it under a lock that is held over a whole
-//! step, so that no two messages of a peer are worked on at once. An initiation has to be opened
-//! before one knows which peer it is from: that part is [`Received`].
+//! A [`Handshake`] is the state of one peer; its user keeps it under a lock that is held for a whole
+//! step, so that no two messages of a peer are processed at once. An initiation has to be opened
+//! before we know which peer it is from: that part is [`Received`].
 
 use super::crypto::{
     Crypto,
@@ -59,7 +59,7 @@ fn hmac<C: Crypto>(out: &mut [u8; 32], key: &[u8; 32], parts: [&[u8]; 2]) {
     C::blake2s_256(out, &[], &[pad.bytes(), inner.bytes()]);
 }
 
-/// The key, filled up with zeros to a block, with `mask` over each octet.
+/// The key, zero-padded to a block, with each octet XORed with `mask`.
 fn fill<C: Crypto>(pad: &mut Secret<C, BLOCK_LEN>, key: &[u8; 32], mask: u8) {
     // Sixteen octets at a time: there are twenty of these in a handshake.
     let mask = u128::from_ne_bytes([mask; 16]);
@@ -72,7 +72,7 @@ fn fill<C: Crypto>(pad: &mut Secret<C, BLOCK_LEN>, key: &[u8; 32], mask: u8) {
     }
 }
 
-/// `KDF_N` (§5.4): `N` keys out of a key and some input.
+/// `KDF_N` (§5.4): `N` keys from a key and some input.
 fn kdf<C: Crypto, const N: usize>(key: &[u8; 32], input: &[u8]) -> [Secret<C>; N] {
     let mut seed = Secret::<C>::zero();
     hmac::<C>(seed.bytes_mut(), key, [input, &[]]);
@@ -118,7 +118,7 @@ impl<C: Crypto> Transcript<C> {
         C::blake2s_256(&mut self.hash, &[], &[&before, data]);
     }
 
-    /// `e`: an ephemeral key goes into hash and chaining key.
+    /// `e`: an ephemeral key goes into the hash and the chaining key.
     fn mix_ephemeral(&mut self, public: &PublicKey) {
         self.mix_hash(public);
         let [chaining] = kdf(self.chaining.bytes(), public);
@@ -169,14 +169,14 @@ fn dh<C: Crypto>(secret: &[u8; 32], public: &PublicKey) -> Option<Secret<C>> {
     C::x25519(shared.bytes_mut(), secret, public).then_some(shared)
 }
 
-/// A secret key with the bits set and cleared that Curve25519 wants so.
+/// Sets and clears the bits of a secret key as Curve25519 requires.
 fn clamp(secret: &mut [u8; 32]) {
     let [first, .., last] = secret;
     *first &= 0b1111_1000;
     *last = (*last & 0b0111_1111) | 0b0100_0000;
 }
 
-/// A fresh ephemeral key pair out of 32 random octets.
+/// A fresh ephemeral key pair from 32 random octets.
 fn ephemeral<C: Crypto>(mut random: [u8; 32]) -> Option<(Secret<C>, PublicKey)> {
     clamp(&mut random);
     let secret = Secret::take(&mut random);
@@ -188,7 +188,7 @@ fn ephemeral<C: Crypto>(mut random: [u8; 32]) -> Option<(Secret<C>, PublicKey)> 
 pub struct Identity<C: Crypto> {
     private: Secret<C>,
     public: PublicKey,
-    /// The beginning of each handshake that somebody else begins.
+    /// The beginning of every handshake that a peer initiates.
     beginning: Transcript<C>,
 }
 
@@ -227,7 +227,7 @@ pub struct Remote<C: Crypto> {
     public: PublicKey,
     preshared: Secret<C>,
     /// The DH of both static keys: costly, the same in all handshakes, and useless for a peer that
-    /// never has one. Hence it is computed when first needed. With it our public key that it belongs to.
+    /// never has one; hence it is computed when first needed. Kept with our public key that it belongs to.
     static_static: Option<(PublicKey, Secret<C>)>,
 }
 
@@ -272,7 +272,7 @@ impl<C: Crypto> Remote<C> {
     }
 }
 
-/// An initiation that was sealed for us. The peer that it names has not proven itself yet.
+/// An initiation that was sealed for us. The peer that it names has not yet proved that it sent it.
 pub struct Received<C: Crypto> {
     transcript: Transcript<C>,
     remote_static: PublicKey,
@@ -307,7 +307,7 @@ impl<C: Crypto> Received<C> {
     }
 }
 
-/// Why an initiation is not accepted.
+/// Why an initiation was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It was not made by the peer.
@@ -318,11 +318,11 @@ pub enum Refused {
     TooSoon,
 }
 
-/// What the peer's handshake waits for, with what it knows then.
+/// What the peer's handshake is waiting for, with what is known at that point.
 enum Phase<C: Crypto> {
     /// Nothing is going on.
     Idle,
-    /// We sent an initiation and wait for the response.
+    /// We sent an initiation and are waiting for the response.
     InitiationSent {
         transcript: Transcript<C>,
         ephemeral: Secret<C>,
@@ -346,7 +346,7 @@ enum Phase<C: Crypto> {
 /// The handshake state of one peer.
 pub struct Handshake<C: Crypto> {
     phase: Phase<C>,
-    /// The newest timestamp that the peer proved; survives [`Handshake::clear`].
+    /// The newest timestamp that the peer authenticated; survives [`Handshake::clear`].
     newest: Tai64n,
     /// When the last initiation was accepted.
     accepted_at: Option<Instant>,
@@ -368,12 +368,12 @@ impl<C: Crypto> Handshake<C> {
         }
     }
 
-    /// Drops what is going on and wipes its keys. Old initiations stay refused.
+    /// Drops the handshake in progress and wipes its keys. Old initiations remain refused.
     pub fn clear(&mut self) {
         self.phase = Phase::Idle;
     }
 
-    /// The index that we chose for a handshake that waits for its response.
+    /// The index that we chose for the handshake, if it awaits its response.
     pub fn awaited_index(&self) -> Option<u32> {
         match self.phase {
             Phase::InitiationSent { local_index, .. } => Some(local_index),
@@ -383,8 +383,8 @@ impl<C: Crypto> Handshake<C> {
 
     /// Makes an initiation: `e, es, s, ss, {t}` (§5.4.2). The macs are still to be added.
     ///
-    /// `random` makes the ephemeral key. A handshake that is going on is dropped. `None` when the
-    /// peer's public key is of low order; nothing is going on then.
+    /// `random` makes the ephemeral key. A handshake in progress is dropped. `None` when the peer's
+    /// public key is of low order; no handshake is in progress then.
     pub fn initiate(
         &mut self,
         local: &Identity<C>,
@@ -474,7 +474,7 @@ impl<C: Crypto> Handshake<C> {
     /// macs are still to be added.
     ///
     /// `random` makes the ephemeral key. `None` when no initiation was accepted, or a key in it is
-    /// of low order; nothing is going on then.
+    /// of low order; no handshake is in progress then.
     pub fn respond(
         &mut self,
         remote: &Remote<C>,
@@ -489,7 +489,7 @@ impl<C: Crypto> Handshake<C> {
         else {
             return None;
         };
-        // Not moved out, which would leave its octets where they were: `clear` wipes them there.
+        // Not moved out, which would leave its octets behind: `clear` wipes them in place.
         let mut transcript = transcript.dup();
         let (remote_ephemeral, remote_index) = (*remote_ephemeral, *remote_index);
         self.clear();
@@ -517,8 +517,8 @@ impl<C: Crypto> Handshake<C> {
         Some(message)
     }
 
-    /// Takes the response to our initiation. `false` when it is none, or not authentic; nothing has
-    /// changed then, and the true response can still come.
+    /// Takes the response to our initiation. `false` when it does not answer ours or is not authentic;
+    /// nothing has changed then, and the genuine response can still come.
     #[must_use]
     pub fn accept_response(
         &mut self,
@@ -569,7 +569,7 @@ impl<C: Crypto> Handshake<C> {
     }
 
     /// Begins the session that both sides have agreed on (§5.4.5) and forgets the handshake. `None`
-    /// when they have not.
+    /// when there is no agreement.
     pub fn begin_session(&mut self, now: Instant) -> Option<Session<C>> {
         let Phase::Agreed {
             chaining,
@@ -594,7 +594,7 @@ impl<C: Crypto> Handshake<C> {
             *remote_index,
             *initiator,
         );
-        // As in `respond`: the chaining key is wiped where it is.
+        // As in `respond`, the chaining key is wiped in place.
         self.clear();
         Some(session)
     }

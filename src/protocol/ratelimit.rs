@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rates of handshake messages (§5.3): what one source may have served under load, and how many may turn
-//! out to be no peer's before there is load.
+//! Rate limits of handshake messages (§5.3): how many one source is served under load, and how many may
+//! turn out to be from no peer before there is load.
 
 use super::time::{
     Duration,
     Instant, //
 };
 
-/// Under load, each source has 20 messages served a second, and 5 at once after a pause.
+/// Under load, each source is served 20 messages a second, and 5 at once after a pause.
 pub type Bucket = TokenBucket<20, 5>;
 
-/// A device computes this often for messages that turn out to be no peer's (one to three percent of a
-/// CPU's time); beyond that it is under load.
+/// How many messages that turn out to be from no peer a device computes for (one to three percent of a
+/// CPU's time); beyond that, it is under load.
 pub type WasteBucket = TokenBucket<50, 50>;
 
 /// A token bucket that serves `PER_SECOND` messages a second, `BURST` of them at once after a pause; its
@@ -35,7 +35,7 @@ impl<const PER_SECOND: u64, const BURST: u64> TokenBucket<PER_SECOND, BURST> {
         }
     }
 
-    /// Whether a message may be served now; takes its price if so.
+    /// Whether a message may be served now; deducts its cost if so.
     #[must_use]
     pub fn allow(&mut self, now: Instant) -> bool {
         let earned = now.since(self.last).as_nanos();

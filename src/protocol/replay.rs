@@ -2,7 +2,7 @@
 
 //! The replay window (§5.4.6): which of the latest counters have been received.
 //!
-//! A ring of words, as RFC 6479 has it: the word of the newest counter is cleared when it is entered,
+//! A ring of words, as in RFC 6479: the word of the newest counter is cleared when it is entered,
 //! so that no bit is ever shifted. One word of the ring is therefore always partly stale, and the
 //! window is one word shorter than the ring.
 
@@ -49,8 +49,8 @@ impl ReplayWindow {
         self.end.saturating_sub(1)
     }
 
-    /// Takes note of `counter`. `false` if it was there before, is too old to tell, or is beyond what
-    /// a session may use. To be called for authentic messages only.
+    /// Records `counter`. `false` if it was recorded before, is too old to tell, or is beyond what a
+    /// session may use. To be called for authentic messages only.
     #[must_use]
     pub fn accept(&mut self, counter: u64) -> bool {
         if counter >= REJECT_AFTER_MESSAGES {

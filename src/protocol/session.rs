@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A session: the keys of transport data and how long they serve (§5.4.5, §5.4.6, §6.1, §6.2).
+//! A session: the keys of transport data and how long they last (§5.4.5, §5.4.6, §6.1, §6.2).
 
 use super::crypto::{
     Crypto,
@@ -16,9 +16,9 @@ pub use super::crypto::LEAD;
 
 /// After this many messages the sender asks for a new session.
 pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
-/// With this counter a session ends: room for the replay window is left below 2^64.
+/// At this counter a session ends, which leaves room for the replay window below 2^64.
 pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - super::replay::WINDOW_BITS as u64;
-/// At this age of a session its initiator asks for a new one when it sends.
+/// From this age on, the initiator of a session asks for a new one when it sends.
 pub const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
 /// At this age a session ends.
 pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
@@ -61,12 +61,12 @@ impl<C: Crypto> Session<C> {
         self.local_index
     }
 
-    /// The index that we put into messages.
+    /// The index that we put into messages for the other side.
     pub fn remote_index(&self) -> u32 {
         self.remote_index
     }
 
-    /// Whether we began the handshake. Only the initiator renews a session for its age (§6.2).
+    /// Whether we began the handshake. Only the initiator renews a session because of its age (§6.2).
     pub fn initiator(&self) -> bool {
         self.initiator
     }
@@ -86,21 +86,21 @@ impl<C: Crypto> Session<C> {
         C::seal_in_place(buf, &[], counter, self.sending.bytes())
     }
 
-    /// Seals the padded packet that `plain` has behind [`LEAD`] octets to the same place in `sealed`, which is
+    /// Seals the padded packet that follows [`LEAD`] octets in `plain` into the same place in `sealed`, which is
     /// 16 octets longer; see [`Crypto::seal_behind`].
     #[must_use]
     pub fn seal_behind(&self, counter: u64, sealed: &mut [u8], plain: &[u8]) -> bool {
         C::seal_behind(sealed, plain, counter, self.sending.bytes())
     }
 
-    /// Seals the padded packet that `buf` has behind [`LEAD`] octets in place; the last 16 octets take the tag.
+    /// Seals the padded packet that follows [`LEAD`] octets in `buf` in place; the last 16 octets take the tag.
     #[must_use]
     pub fn seal_behind_in_place(&self, counter: u64, buf: &mut [u8]) -> bool {
         C::seal_behind_in_place(buf, counter, self.sending.bytes())
     }
 
-    /// Seals what follows the head of a message anew, in place: with the counter `new` instead of `old`. Who calls this
-    /// never sends the message with the counter `old`. `false` when it was not sealed so; its contents are lost then.
+    /// Reseals what follows the head of a message, in place, with the counter `new` instead of `old`. The caller never
+    /// sends the message with the counter `old`. `false` when it was not sealed with `old`; its contents are lost then.
     #[must_use]
     pub fn reseal_in_place(&self, old: u64, new: u64, buf: &mut [u8]) -> bool {
         C::open_in_place(buf, &[], old, self.sending.bytes())
@@ -120,7 +120,7 @@ impl<C: Crypto> Session<C> {
         C::open(plain, sealed, &[], counter, self.receiving.bytes())
     }
 
-    /// Opens what `sealed` has behind [`LEAD`] octets to the same place in `plain`, which is 16 octets shorter.
+    /// Opens what follows [`LEAD`] octets in `sealed` into the same place in `plain`, which is 16 octets shorter.
     /// `false` when it is not authentic.
     #[must_use]
     pub fn open_behind(&self, counter: u64, plain: &mut [u8], sealed: &[u8]) -> bool {
@@ -136,7 +136,7 @@ impl<C: Crypto> Session<C> {
         counter < REJECT_AFTER_MESSAGES && self.age(now) < REJECT_AFTER_TIME
     }
 
-    /// Whether messages may be received. The replay window looks at their counters.
+    /// Whether messages may be received. The replay window checks their counters.
     pub fn usable_for_receiving(&self, now: Instant) -> bool {
         self.age(now) < REJECT_AFTER_TIME
     }
@@ -146,8 +146,8 @@ impl<C: Crypto> Session<C> {
         counter > REKEY_AFTER_MESSAGES || (self.initiator && self.age(now) >= REKEY_AFTER_TIME)
     }
 
-    /// Whether a new session is due because this one will soon be of no use for receiving: it would
-    /// end before an answer and one repetition of the initiation have had their time (§6.2).
+    /// Whether a new session is due because this one will soon be useless for receiving: it would end
+    /// before there is time for an answer and one repetition of the initiation (§6.2).
     pub fn rekey_due_after_receiving(&self, now: Instant) -> bool {
         const LAST_MINUTE: Duration = Duration::from_nanos(
             REJECT_AFTER_TIME

@@ -42,7 +42,7 @@ impl Duration {
         Self(self.0.saturating_mul(n))
     }
 
-    /// A span between zero and `self`, picked by the random number `random`.
+    /// A span between zero and `self`, selected by the random number `random`.
     pub const fn fraction(self, random: u32) -> Self {
         // The product of a 64-bit and a 32-bit number fits 128 bits.
         Self(((self.0 as u128).wrapping_mul(random as u128) >> 32) as u64)
@@ -81,10 +81,10 @@ impl Instant {
 pub struct Tai64n(pub [u8; 12]);
 
 impl Tai64n {
-    /// The label of the second in which the Unix epoch began: 2^62 and ten leap seconds.
+    /// The label of the second in which the Unix epoch began: 2^62 plus ten leap seconds.
     const EPOCH: u64 = 0x4000_0000_0000_000a;
-    /// The low 24 bits of the nanoseconds are left out, about 17 ms: a remote need not learn the
-    /// exact time, and 50 initiations a second is all that it accepts anyway.
+    /// The low 24 bits of the nanoseconds, about 17 ms, are left out: a peer need not learn the exact
+    /// time, and it accepts no more than 50 initiations a second anyway.
     const HIDDEN: u32 = (1 << 24) - 1;
 
     /// The timestamp of a wall clock time in seconds and nanoseconds since the Unix epoch.

@@ -2,8 +2,8 @@
 
 //! The timers of one peer as a state machine (§6).
 //!
-//! The user tells it what happened and when ([`Timers::handle`]), asks when to look again
-//! ([`Timers::next`]), and then what is due ([`Timers::poll`]). One kernel timer serves all deadlines.
+//! Its user tells it what happened and when ([`Timers::handle`]), asks when to look again
+//! ([`Timers::next`]), and then asks what is due ([`Timers::poll`]). One kernel timer serves all deadlines.
 
 use super::session::{
     KEEPALIVE_TIMEOUT,
@@ -24,7 +24,7 @@ pub const JITTER_MAX: Duration = Duration::from_nanos(Duration::from_secs(1).as_
 pub const MAX_RETRIES: u32 = (REKEY_ATTEMPT_TIME.as_nanos() / REKEY_TIMEOUT.as_nanos()) as u32;
 /// All keys are wiped this long after the last session began (§6.3).
 pub const KEYS_LIFETIME: Duration = REJECT_AFTER_TIME.times(3);
-/// When data went out and nothing came back for this long, the session is taken for lost (§6.5).
+/// When data went out and nothing came back for this long, the session is considered lost (§6.5).
 pub const REPLY_TIMEOUT: Duration = KEEPALIVE_TIMEOUT.plus(REKEY_TIMEOUT);
 
 /// What happened.
@@ -34,11 +34,11 @@ pub enum Event {
     DataSent,
     /// A packet, not a keepalive, was received.
     DataReceived,
-    /// A message of any kind was sent that the peer can authenticate.
+    /// A message that the peer can authenticate, of any kind, was sent.
     AuthenticatedSent,
     /// A message of any kind was received and authenticated.
     AuthenticatedReceived,
-    /// A message of any kind that is authenticated went either way.
+    /// An authenticated message of any kind went either way.
     Traversal,
     /// An initiation is about to be sent.
     InitiationSent,
@@ -46,7 +46,7 @@ pub enum Event {
     InitiationFailed,
     /// A response was sent.
     ResponseSent,
-    /// As the initiator we received the response; as the responder, the first message under it.
+    /// As the initiator, we received the response; as the responder, the first message of the session.
     HandshakeComplete,
     /// New session keys exist.
     SessionDerived,
@@ -84,9 +84,9 @@ pub struct Timers {
     retries: u32,
     /// Seconds; zero for off.
     persistent_interval: u16,
-    /// Data came in while a keepalive was already due.
+    /// Data came in while a keepalive was already pending.
     keepalive_again: bool,
-    /// A new session was asked for because the present one is about to end.
+    /// A new session was asked for because the current one is about to end.
     last_minute: bool,
 }
 
@@ -109,7 +109,7 @@ impl Timers {
         }
     }
 
-    /// Takes note of an event. `random` is a fresh random number, which decides the jitter.
+    /// Takes note of an event. `random` is a fresh random number, which determines the jitter.
     pub fn handle(&mut self, event: Event, now: Instant, random: u32) {
         let jitter = JITTER_MAX.fraction(random);
         match event {
@@ -135,7 +135,7 @@ impl Timers {
             Event::ResponseSent => {
                 self.handshake_sent = Some(now);
                 // An initiation of ours that crossed the one we respond to would come up for
-                // repetition before it may be sent, and then never again: if the same happens to
+                // repetition before it may be sent, and then never again: if the same happens on
                 // the other side, both wait for each other.
                 if self.retry.is_some() {
                     self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
@@ -180,7 +180,7 @@ impl Timers {
             if self.retries > MAX_RETRIES {
                 actions.give_up = true;
                 self.keepalive = None;
-                // What the attempts have left behind goes in time, too.
+                // What the attempts have left behind has to be wiped in time, too.
                 self.zero_keys.get_or_insert(now.after(KEYS_LIFETIME));
             } else {
                 self.retries = self.retries.saturating_add(1);
@@ -203,7 +203,7 @@ impl Timers {
         }
         if due(&mut self.persistent) {
             actions.send_keepalive = true;
-            // It may fail, and nothing else might ever be sent.
+            // Sending it may fail, and nothing else might ever be sent to set the deadline again.
             self.postpone_persistent(now);
         }
         if due(&mut self.zero_keys) {
@@ -218,7 +218,7 @@ impl Timers {
             .is_none_or(|at| now.since(at) >= REKEY_TIMEOUT)
     }
 
-    /// Takes the right to send an initiation, for [`Event::InitiationSent`] comes only when it has
+    /// Claims the right to send an initiation, since [`Event::InitiationSent`] comes only once it has
     /// been computed.
     pub fn claim_initiation(&mut self, now: Instant) -> bool {
         let may = self.may_initiate(now);
@@ -233,7 +233,7 @@ impl Timers {
         self.handshake_sent = None;
     }
 
-    /// There is something new to send: the attempts count anew.
+    /// There is something new to send: the attempts are counted afresh.
     pub fn reset_retries(&mut self) {
         self.retries = 0;
     }
@@ -243,7 +243,7 @@ impl Timers {
         !core::mem::replace(&mut self.last_minute, true)
     }
 
-    /// Forgets all deadlines, since the interface goes down.
+    /// Forgets all deadlines, because the interface is going down.
     pub fn stop(&mut self) {
         self.retry = None;
         self.keepalive = None;
@@ -256,20 +256,19 @@ impl Timers {
 
 /// The kernel's timer that serves all deadlines.
 ///
-/// It counts ticks, and stands still while the machine sleeps, when deadlines go on. A timer that fires too early does
-/// no harm: nothing is due then. That is cheaper than to put it off with each packet.
+/// It counts ticks and stands still while the machine sleeps, whereas deadlines do not. A timer that fires too early
+/// does no harm, since nothing is due then; that is cheaper than postponing it with each packet.
 #[derive(Clone, Debug, Default)]
 pub struct Alarm {
-    /// The tick at which it will have fired at the latest, if it is set.
+    /// The tick by which it will have fired, if it is set.
     latest: Option<usize>,
 }
 
 impl Alarm {
-    /// Something is due in `delay` ticks from the tick `now`. Whether the timer has to be set for that; the caller then
-    /// does.
+    /// Something is due `delay` ticks after the tick `now`. Returns whether the caller has to set the timer for that.
     #[must_use]
     pub fn set(&mut self, now: usize, delay: usize) -> bool {
-        // The kernel's timers may come late by an eighth of what they are set to, and a tick.
+        // The kernel's timers may fire late by an eighth of their delay, plus a tick.
         let slack = (delay / 8).wrapping_add(1);
         let latest = now.wrapping_add(delay).wrapping_add(slack);
         // The count of ticks wraps; half of its range is the past.

@@ -70,7 +70,7 @@ impl<'a> Admission<'a> {
             return Err(Dishonest::Size);
         }
         skb.prepare_inner(self.dev, version);
-        // Congestion marks and their newer kind, which both have this bit, are what the inner header may have to take over.
+        // CE and ECT(1), which both have this bit, are what the inner header may have to take over.
         if self.incoming.outer_ds & 1 != 0 {
             skb.ecn_decapsulate(self.incoming.outer_ds);
         }

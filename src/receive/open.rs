@@ -23,7 +23,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::session::LEAD;
 
-/// Room before a packet that was opened, for the headers of the next link or tunnel that it goes to.
+/// Room before a packet that was opened, for the headers of the next link or tunnel that it takes.
 const INNER_HEADROOM: usize = 128;
 
 /// Why a message of a train was not opened.
@@ -35,8 +35,8 @@ enum Unopened {
 }
 
 impl Incoming {
-    /// Opens messages and adds them to `opened`; those that are not authentic are dropped. The messages of a
-    /// train from the first one on that is not for this keypair come back, with the number of those before it.
+    /// Opens messages and adds them to `opened`; those that are not authentic are dropped. A train with a
+    /// message that is not for this keypair comes back, with the number of messages before the first such one.
     pub(super) fn open(
         &self,
         device: &Device,
@@ -60,7 +60,7 @@ impl Incoming {
             Ok(packet) => packet.into(),
             Err(skb) => skb,
         };
-        // The contents may belong to somebody else as well, so they stay as they are.
+        // The contents may also belong to somebody else, so they stay as they are.
         let stride = if alone { skb.len() } else { skb.stride() };
         let mut reader = Reader::new(&skb);
         let mut offset = 0usize;
@@ -97,7 +97,7 @@ impl Incoming {
         None
     }
 
-    /// Opens the message that is all of `skb`; it comes back if it is not authentic.
+    /// Opens the message that `skb` consists of; it comes back if it is not authentic.
     fn open_in_place(&self, mut skb: LinearSkb) -> Result<LinearSkb, LinearSkb> {
         let Some(header) = skb.data().first_chunk().map(DataHeader::read) else {
             return Err(skb);
@@ -143,13 +143,13 @@ impl Incoming {
             .piece(0, offset, len)
             .and_then(|message| message.split_first_chunk())
         {
-            // The first one in a piece of memory.
+            // The first one in a piece of memory has too little before it.
             let counter = self.counter_of(head, len)?;
             let to = packet.data_mut().get_mut(..plain_len);
             let opened = to.is_some_and(|to| session.open(counter, to, sealed));
             (counter, opened)
         } else {
-            // It lies across two pieces of memory, or in one that somebody else can write to.
+            // It straddles two pieces of memory, or lies in one that somebody else can write to.
             let whole = reader.packet();
             let mut head = [0; DATA_HEADER_LEN];
             let sealed = offset.saturating_add(DATA_HEADER_LEN);
@@ -160,7 +160,7 @@ impl Incoming {
             (counter, opened)
         };
         if !authentic {
-            // The message is dropped where it came in.
+            // Not a drop: the message is dropped along with the packet that it came in.
             Skb::from(packet).consume(bh);
             return Err(Unopened::Lost(Dropped::NotAuthentic));
         }
@@ -169,7 +169,7 @@ impl Incoming {
         Ok(packet)
     }
 
-    /// The counter of a message, if it is transport data for this keypair and that may still be used.
+    /// The counter of a message, if it is transport data for this keypair and the keypair may still be used.
     fn counter_of(&self, head: &[u8; DATA_HEADER_LEN], len: usize) -> Result<u64, Unopened> {
         let header = DataHeader::read(head);
         if Kind::of(head, len) != Some(Kind::Data)

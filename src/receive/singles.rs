@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How single messages of a peer come.
+//! How closely single messages of a peer follow one another.
 
 #![forbid(unsafe_code)]
 
@@ -11,21 +11,21 @@ use kernel::sync::atomic::{
 
 use crate::net::clock;
 
-/// Whether single messages of a peer come so closely one after the other that they had better be taken
-/// together: then those inside that belong together can be merged on their way up. Not if we send something
-/// in between, since somebody may wait for each, and not if the last ones could not be merged anyhow.
+/// Whether single messages of a peer follow one another so closely that they are better taken together: then
+/// the packets inside that belong together can be merged on their way up. Not if we send something in between,
+/// since somebody may be waiting for each, and not if the last ones could not be merged anyway.
 ///
-/// CPUs that disagree about the time, or lose count of each other's messages, do no harm.
+/// It does no harm if CPUs disagree about the time, or lose count of each other's messages.
 pub(crate) struct Singles {
-    /// When the last one came, in nanoseconds of the CPU's clock; zero if something was sent since, or a train
-    /// has come.
+    /// When the last one came, in nanoseconds of the CPU's clock; zero if something has been sent, or a train has
+    /// come, since then.
     last: Atomic<u64>,
-    /// The last packet that went up can be merged with others.
+    /// The last packet that went up could be merged with others.
     mergeable: Atomic<bool>,
 }
 
 impl Singles {
-    /// Nanoseconds between two that come in a row.
+    /// Two that are less than this many nanoseconds apart come in a row.
     const GAP: u64 = 100_000;
 
     /// None has come.
@@ -36,7 +36,7 @@ impl Singles {
         }
     }
 
-    /// One has come; `true` if it had better be taken together with others.
+    /// One has come; `true` if it is better taken together with others.
     pub(super) fn in_a_row(&self) -> bool {
         if !self.mergeable.load(Relaxed) {
             return false;
@@ -54,7 +54,7 @@ impl Singles {
         }
     }
 
-    /// Packets have gone up, of which the last one could be merged with others.
+    /// Packets have gone up; `mergeable` if the last one could be merged with others.
     pub(super) fn passed_up(&self, mergeable: bool) {
         if self.mergeable.load(Relaxed) != mergeable {
             self.mergeable.store(mergeable, Relaxed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the path to a peer takes, told to those who send through the tunnel. For this the option has to be on:
-//! otherwise messages that are too long are cut into fragments outside, and nobody inside is bothered.
+//! What the path to a peer takes, as told to those who send through the tunnel. This needs the option to be on:
+//! otherwise messages that are too long are fragmented outside, and nobody inside is bothered.
 
 #![forbid(unsafe_code)]
 
@@ -13,8 +13,8 @@ use crate::net::skb::{
 use crate::peer::Peer;
 use crate::protocol::messages::DATA_OVERHEAD;
 
-/// Nobody has to live with less: the kernel believes no router that says less of IPv4 (`net.ipv4.route.min_pmtu`),
-/// and IPv6 guarantees as much. What is still too long goes in fragments.
+/// Nobody has to live with less: over IPv4 the kernel believes no router that claims less (`net.ipv4.route.min_pmtu`),
+/// and IPv6 guarantees its minimum. What is still too long goes in fragments.
 const LEAST_V4: u32 = 552;
 /// See [`LEAST_V4`].
 const LEAST_V6: u32 = 1280;
@@ -32,9 +32,9 @@ fn known(peer: &Peer, skb: &Skb) -> Option<u32> {
     Some(takes.max(least))
 }
 
-/// The longest packet that the path takes, at most `mtu`; `None` if this one is longer and may not be cut. Its source
-/// has been told then. The packet is as the stack handed it to the device: one that was forwarded may be longer than
-/// `mtu`, which the route has learned from what we told others.
+/// The longest packet that the path takes, at most `mtu`; `None` if this one is longer and may not be fragmented, in
+/// which case its source has been told. The packet is as the stack handed it to the device: one that was forwarded may
+/// be longer than `mtu`, which the route has learned from what we told others.
 pub(super) fn takes(peer: &Peer, skb: &mut Skb, mtu: u32) -> Option<u32> {
     let Some(takes) = known(peer, skb) else {
         return Some(mtu);

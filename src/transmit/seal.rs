@@ -46,7 +46,7 @@ use crate::protocol::session::LEAD;
 /// What a packet becomes when it is sealed; kept as the packet's tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The path's MTU: padding may not make a message longer than that.
+    /// The MTU inside the tunnel, of the route or the device: padding may not make a packet longer than that.
     mtu: u32,
     /// The DS field of the outer IP packet.
     ds: u8,
@@ -87,7 +87,7 @@ fn header_of(message: &mut [u8]) -> Option<&mut [u8; DATA_HEADER_LEN]> {
     message.get_mut(train::LEAD..)?.first_chunk_mut()
 }
 
-/// Seals one packet after the other, with ascending counters.
+/// Seals one packet after another, with ascending counters.
 struct Sealer<'a> {
     keypair: &'a Keypair,
     counter: u64,
@@ -100,7 +100,7 @@ impl Sealer<'_> {
         Some(self.plan.message_len(segments.next_len()?))
     }
 
-    /// Seals the next packet into `to`, which has the length of the message and a lead.
+    /// Seals the next packet into `to`, which is as long as a lead and the message.
     fn seal_next(&mut self, segments: &mut Segments, to: &mut [u8]) -> Result {
         let len = segments.next_len().ok_or(EINVAL)?;
         let session = &self.keypair.session;
@@ -129,7 +129,7 @@ impl Sealer<'_> {
 }
 
 impl Outgoing {
-    /// Cuts, counts and seals. What cannot be sealed is counted.
+    /// Cuts packets, gives them counters and seals them. What cannot be sealed is counted as dropped.
     pub(super) fn seal(&self, device: &Device, mut packets: SkbList, bh: &BhGuard) -> SkbList {
         let mut sealed = SkbList::new();
         if packets.len() > 1 {
@@ -150,7 +150,7 @@ impl Outgoing {
         sealed
     }
 
-    /// Seals single packets into trains, as far as there are runs of the same length; returns the others.
+    /// Seals single packets into trains, as long as there are runs of the same length; returns the rest.
     fn seal_together(
         &self,
         device: &Device,
@@ -160,7 +160,7 @@ impl Outgoing {
     ) -> SkbList {
         let buffers = &device.workers.buffers;
         let now = clock::monotonic_ns();
-        // A train leaves as one: what is to leave at another time does not belong to it.
+        // A train leaves as one, so what is to leave at another time cannot be part of it.
         let rest_of = |skb: &Skb| (Plan::of(skb), skb.leaves_later(now));
         while let Some((len, rest)) = packets.front().map(|skb| (skb.len(), rest_of(&skb))) {
             let (plan, _) = rest;
@@ -175,7 +175,6 @@ impl Outgoing {
                     plan.message_len(skb.len()) == len && rest_of(skb) == rest && stamp_fits
                 })
                 .count();
-            // The last of a train may be shorter.
             if run < 2 {
                 break;
             }
@@ -189,7 +188,7 @@ impl Outgoing {
             let mut model = None;
             let mut room = true;
             for _ in 0..run {
-                // Without memory for more the train is shorter.
+                // Without memory for more, the train is shorter.
                 room = train.make_room(len, bh).is_ok();
                 let skb = if room { packets.pop_front() } else { None };
                 let Some(skb) = skb else {
@@ -222,7 +221,7 @@ impl Outgoing {
         packets
     }
 
-    /// Seals a single packet into `to`, which has the length of the message and a lead. Gives the packet back.
+    /// Seals a single packet into `to`, which is as long as a lead and the message. Gives the packet back.
     fn seal_into(&self, skb: Skb, counter: u64, to: &mut [u8]) -> Result<Skb> {
         let session = &self.keypair.session;
         let end = to.len().checked_sub(TAG_LEN).ok_or(EINVAL)?;
@@ -293,13 +292,13 @@ impl Outgoing {
             counter,
             plan,
         };
-        // Rather two trains of the same length than a long one and a short one.
+        // Prefer two trains of the same length to a long one and a short one.
         let trains = train::pieces(total, capacity);
         let planned = train::pieces(total, trains);
         let mut messages = SkbList::new();
         while segments.next_len().is_some() {
             let built = seal_train(device, &mut segments, &mut sealer, message_len, planned, bh);
-            // Without memory for a train there may be some for one message.
+            // Without memory for a train, there may be some for one message.
             let built = built.or_else(|_| {
                 device.count(Count::TxTrainNoMemory, 1);
                 sealer.seal_alone(&mut segments)
@@ -323,7 +322,7 @@ impl Outgoing {
         Ok(messages)
     }
 
-    /// Seals messages anew, with the counters that are next. What cannot be sealed is counted.
+    /// Seals messages again, with the next counters. What cannot be sealed is counted as dropped.
     pub(super) fn renew(&self, device: &Device, messages: SkbList) -> SkbList {
         let session = &self.keypair.session;
         let mut renewed = SkbList::new();
@@ -379,7 +378,7 @@ impl Outgoing {
     }
 }
 
-/// One train of up to `planned` messages; shorter if memory is.
+/// One train of up to `planned` messages; shorter if memory is short.
 fn seal_train(
     device: &Device,
     segments: &mut Segments,
@@ -407,7 +406,7 @@ fn seal_train(
     })
 }
 
-/// Why a packet is dropped that could not be sealed.
+/// Why a packet that could not be sealed is dropped.
 fn unsealed(e: Error) -> Dropped {
     match e {
         e if e == EKEYEXPIRED => Dropped::TxSpent,

@@ -20,10 +20,10 @@ use crate::net::skb::{
 };
 use crate::protocol::time::Instant;
 
-/// Packets that wait for a keypair, at most this many per peer; the oldest go first.
+/// Packets that wait for a keypair, at most this many per peer; the oldest are dropped first.
 const MAX_STAGED: usize = 128;
-/// Octets of memory that they occupy, at most, unless it is a single packet: no socket pays for them any more. As much
-/// as many packets of an Ethernet's length; a GSO packet has up to 64 KiB.
+/// Octets of memory that they may occupy, unless it is a single packet: no socket pays for them any more. Enough for
+/// that many packets of an Ethernet's length; a GSO packet has up to 64 KiB.
 const MAX_STAGED_COST: usize = 512 << 10;
 
 /// The packets of a peer that wait for a keypair.
@@ -55,12 +55,13 @@ impl Staged {
         Some(skb)
     }
 
-    /// The senders' sockets do not pay for the packets any more.
+    /// The senders' sockets no longer pay for the packets.
     pub(super) fn orphan(&mut self) {
         self.packets.orphan();
     }
 
-    /// Adds a packet at the end. Returns how many packets had to go for it, or with it, and why.
+    /// Adds a packet at the end. Returns how many packets were dropped, to make room or because no more are let in, and
+    /// why.
     pub(super) fn push(&mut self, skb: Skb) -> (Dropped, usize) {
         if self.closed {
             let count = skb.packets();
@@ -95,21 +96,21 @@ impl Staged {
 
 /// How fast single packets are sent to a peer that does not answer.
 ///
-/// A sender that waits for answers, or that keeps a pace, wants each packet to leave at once. One that sends
-/// packet after packet as fast as it can gains more from their leaving together, in trains.
+/// A sender that waits for answers, or keeps to a pace, wants each packet to leave at once. One that sends
+/// packet after packet as fast as it can gains more if they leave together, in trains.
 pub(crate) struct OneWay {
     /// Packets since the span began or the peer last answered.
     count: Atomic<u32>,
     /// Nanoseconds of the protocol's clock when the span began.
     begun: Atomic<u64>,
-    /// The span before had more packets than are let go one by one.
+    /// The span before had more packets than may leave one by one.
     fast: Atomic<bool>,
 }
 
 impl OneWay {
-    /// So many packets of a span are let go one by one.
+    /// This many packets of a span leave one by one.
     const PATIENCE: u32 = 64;
-    /// Nanoseconds of a span.
+    /// Length of a span, in nanoseconds.
     const SPAN: u64 = 10_000_000;
 
     /// Nothing was sent.
@@ -121,8 +122,8 @@ impl OneWay {
         }
     }
 
-    /// A packet is sent. `true` if it had better be collected with others. Several CPUs may lose count of each
-    /// other's packets, which does no harm.
+    /// A packet is sent. `true` if it is better collected with others. CPUs may lose count of each other's
+    /// packets, which does no harm.
     pub(super) fn sent(&self, now: Instant) -> bool {
         let now = now.as_nanos();
         let count = self.count.load(Relaxed);
@@ -148,8 +149,8 @@ impl OneWay {
 }
 
 /// The lanes of a peer: packets of one flow keep their order, and one flow does not wait for another.
-/// The counters of their messages do not come in order then, but lie within the replay window: those that would not are
-/// sealed anew.
+/// The counters of their messages therefore do not come in order, but lie within the replay window: messages whose
+/// counters would not are sealed again.
 #[pin_data]
 pub(crate) struct FlowLanes {
     #[pin]

@@ -9,7 +9,7 @@ topology
 spare=$(wg genkey | wg pubkey)
 check "the peer's own address" a ping -c 1 -W 5 192.168.241.2
 
-# A longer prefix of another peer wins, and without it the shorter one serves.
+# A longer prefix of another peer wins; without it, the shorter one is used.
 a wg set wg0 peer "$PUB_B" allowed-ips 192.168.241.0/24
 check "a shorter prefix" a ping -c 1 -W 3 192.168.241.2
 a wg set wg0 peer "$spare" allowed-ips 192.168.241.2/32
@@ -45,7 +45,7 @@ check "a peer without endpoint is EDESTADDRREQ" is "$(errno 172.16.0.1)" EDESTAD
 ip -n a -6 route add fd77::/64 dev wg0
 check "the same for IPv6" grep -q "Address unreachable" <(a ping -c 1 -W 1 fd77::1)
 
-# Many prefixes, of which the right one is found.
+# The right one of many prefixes is found.
 many() {
 	local list=
 	for i in $(seq 0 255); do list+="10.$i.0.0/16,fd99:$i::/32,"; done

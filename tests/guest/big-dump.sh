@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # slow
 # time: 1200
-# A dump of 5,000 peers with 50 allowed IPs each, a quarter of a million in all, is right in every one.
-# many-peers is the fast twin.
+# A dump of 5,000 peers with 50 allowed IPs each, a quarter of a million in all, is right in each of them.
+# many-peers is the quick version.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 5

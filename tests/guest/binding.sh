@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 400
-# A tunnel whose messages leave and come in by one device only, whatever the routes say, or through a VRF. The
-# device may change while traffic flows; when it goes away, the tunnel is cut off and takes no other way.
+# A tunnel whose messages leave and arrive by one device only, whatever the routes say, or through a VRF. The
+# device may change while traffic flows; when it goes away, the tunnel is cut off and takes no other path.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
@@ -14,7 +14,8 @@ came() {
 	b nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
 }
 ways() { echo "$(came veth0) $(came veth1)"; }
-# All messages take one way while a command runs; those that waited for a session are one train. usage: by DEVICE COMMAND...
+# Passes if all messages take one way while a command runs (those that waited for a session are one train).
+# usage: by DEVICE COMMAND...
 by() {
 	local device=$1 other=veth0 before now
 	[ "$1" = veth1 ] || other=veth1
@@ -25,8 +26,8 @@ by() {
 	echo "by $device ${before[0]} ${now[0]}, by $other ${before[1]} ${now[1]}"
 	[ "${now[0]}" -gt "${before[0]}" ] && [ "${now[1]}" = "${before[1]}" ]
 }
-# A command while a side says nothing, and nothing that it has said is on its way any more: it would tell the other of
-# another way. usage: while_silent NAMESPACE COMMAND...
+# Runs a command while a side is silent and nothing that it has sent is still on its way, which would tell the other of
+# another path. usage: while_silent NAMESPACE COMMAND...
 while_silent() {
 	local side=$1 code=0
 	shift
@@ -37,7 +38,7 @@ while_silent() {
 	ip netns exec "$side" nft delete table inet silent
 	return $code
 }
-# Tells both sides where the other one is. usage: meet ENDPOINT-OF-B ENDPOINT-OF-A
+# Tells each side where the other one is. usage: meet ENDPOINT-OF-B ENDPOINT-OF-A
 meet() {
 	while_silent b told "$@"
 }
@@ -54,7 +55,7 @@ nothing_leaves() {
 	before=$(ways)
 	not a ping -c 2 -i 0.3 -W 1 192.168.241.2 && is "$(ways)" "$before"
 }
-# What b sends to an address is not taken.
+# Passes if a does not take what b sends to an address.
 not_taken() {
 	local before
 	b wg set wg0 peer "$PUB_A" endpoint "$1"
@@ -81,7 +82,7 @@ second_link() {
 		ip netns exec $n sysctl -qw net.ipv4.conf.veth1.rp_filter=0
 		i=$((i + 1))
 	done
-	# As with IPv4, b's address on the first link is found on this one.
+	# As with IPv4, b's address on the first link can be reached over this one.
 	ip -n b addr add fd00::2/128 dev veth1 nodad
 	ip -n a route add fd00::/64 dev veth1 metric 5000
 }
@@ -120,8 +121,8 @@ check "IPv4 as well" eval 'meet 10.0.0.2:2000 10.0.0.1:1000 && by veth0 pings'
 check "it lasts over down and up" eval 'bind veth1 && ip -n a link set wg0 down && ip -n a link set wg0 up && by veth1 pings'
 check "and over another port" eval 'a wg set wg0 listen-port 1001 && by veth1 pings'
 a wg set wg0 listen-port 1000
-# What came by the old link, and is taken after the change, tells where the peer is, but not which address of ours it may
-# answer.
+# What came by the old link and is taken after the change tells where the peer is, but not which of our addresses to
+# send from.
 switch() {
 	local way
 	for way in veth0 veth1 veth0 veth1 veth0; do
@@ -141,7 +142,7 @@ check "which it was" grep -F '[fd00::' <<<"$(peer_field a 3)"
 meet 10.0.0.2:2000 10.0.0.1:1000
 check "it can be undone" eval 'bind none && by veth0 pings'
 
-# Link-local addresses are on a link themselves.
+# Link-local addresses belong to a link themselves.
 bind veth1
 meet '[fe80::12%veth1]:2000' '[fe80::11%veth1]:1000'
 check "a link-local address on that link" by veth1 pings
@@ -207,7 +208,7 @@ bind red
 ip -n a link del red
 check "when the VRF goes the tunnel is cut off" cut_off
 
-# A tunnel that has moved goes on using the devices where it was created.
+# A tunnel that has moved keeps using the devices of the namespace where it was created.
 bind veth1
 meet 10.0.0.2:2000 10.0.0.1:1000
 check "traffic without the VRF" by veth1 pings

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # time: 200
 # What is cut from a GSO packet has good checksums: the receiving driver takes authentic packets for good without
-# looking, but whoever they are forwarded to looks. Also, UDP counts what the tunnel's sockets take.
+# checking, but whoever they are forwarded to checks. Also, UDP counts what the tunnel's sockets receive.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 7

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # time: 300
 # Mixed traffic while interfaces go up and down, peers and keys come and go, and an interface moves
-# between namespaces; in the end no object of the module is left, and no packet. `make soak` runs it for
+# between namespaces; in the end neither an object of the module nor a packet is left. `make soak` runs it for
 # 30 minutes.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -10,8 +10,8 @@ plan 8
 
 DURATION=${DURATION:-$((40 * SLOW))}
 
-# Packets that exist. Each CPU keeps some in store, so the number is good to a few hundred; a leak of one in
-# a thousand packets is far beyond.
+# How many packets exist. Each CPU caches some, so the number is accurate to a few hundred; a leak of one in
+# a thousand packets is far beyond that.
 packets() {
 	local cache sum=0
 	for cache in skbuff_head_cache skbuff_fclone_cache skbuff_small_head; do

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 200
-# A clock that goes back makes peers refuse our handshakes without a word: they take no timestamp that is not later
-# than the last one. We know that time as far as we have set it, and say what is wrong, once for each row of attempts.
+# A clock that goes back makes peers refuse our handshakes silently: they accept no timestamp that is not later than
+# the last one. We know that timestamp if it was ours, and report what is wrong, once for each series of attempts.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 600
-# What `ethtool -S` counts, and that no packet goes without a counter: each cause is brought about, and its
-# counter, no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
+# What `ethtool -S` counts, and that no packet is lost uncounted: each cause is provoked, and its counter, and
+# no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 50
@@ -67,12 +67,12 @@ a ping -c 2 -i 0.2 -W 1 -I 192.168.241.9 192.168.241.2 >/dev/null
 check "a source that is not allowed" is "$(lost b)" "rx_drop_source_not_allowed+2"
 ip -n a addr del 192.168.241.9/32 dev wg0
 
-# Who knows b's public key, and nothing else.
+# A sender that knows b's public key, and nothing else.
 a python3 counters.py knowing "$PUB_B"
 sleep 0.3
 check "a response to nothing, an initiation that does not open" is "$(lost b)" "rx_refused_forged+1 rx_refused_stale_response+1"
 
-# Packets that are none, by a program that writes to the interface.
+# What is no IP packet, from a program that writes to the interface.
 check "who writes what is neither IPv4 nor IPv6 is told" says "Protocol not supported" a python3 counters.py inside 5
 check "and it is not sent" is "$(lost a)" "tx_drop_not_ip+1"
 a python3 counters.py inside 4
@@ -145,7 +145,7 @@ check "the counters agree with those of the interface" \
 send_four 192.168.241.77 2>/dev/null
 check "a packet that stands for several counts as so many" is "$(lost a)" "tx_drop_no_peer+4"
 
-# The end of a session: a's messages are held back until b does not want them any more.
+# The end of a session: a's messages are held back until b no longer accepts them.
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 record /tmp/late
 a ping -c 1 -W 5 192.168.241.2 >/dev/null

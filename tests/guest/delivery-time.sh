@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 #
-# A packet may say when it is to leave, by a clock that is not that of the wall: TCP does for pacing, and whoever sets
-# SO_TXTIME. The message that it becomes is to leave at that time, alone or in a train, and the queues outside have to be
-# told by which clock.
+# A packet may say when it is to leave, by a clock other than the wall clock: TCP does so for pacing, as does whoever
+# sets SO_TXTIME. The message that it becomes is to leave at that time, alone or in a train, and the queues outside have
+# to be told by which clock.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 10
 
-# Sends packets of 1000 octets with a time to leave in one second, as one GSO packet if there are several, and says how
-# many milliseconds later the last one came. usage: later NUMBER
+# Sends packets of 1000 octets that are to leave in one second, as one GSO packet if there are several, and prints how
+# many milliseconds later the last one arrived. usage: later NUMBER
 later() {
 	ip netns exec b timeout 20 python3 -c "
 import socket, time
@@ -45,8 +45,8 @@ at_once() {
 	[ "$ms" -lt 990 ]
 }
 
-# Sends 2000 packets without a time, then 80 of which every second one is to leave in a second. None of these may come
-# before it, none much later, none of the others with them, and none may be missing.
+# Sends 2000 packets without a time, then 80 of which every other one is to leave in a second. None of the latter may
+# arrive before that or much later, none of the others together with them, and none may be missing.
 flood() {
 	ip netns exec b timeout 20 python3 -c "
 import socket, time
@@ -78,7 +78,7 @@ for n in range(80):
 
 topology
 session
-# Nobody waits where no queue does it.
+# No packet waits where no queue delays it.
 check "a packet leaves at once" at_once 1
 check "several as well" at_once 20
 check "the queue outside looks at times" ip netns exec a tc qdisc add dev veth0 root fq
@@ -87,12 +87,12 @@ check "a train as well" in_time 20
 check "it is one" test "$(ip netns exec a tc -s qdisc show dev veth0 | awk '/ Sent / { print $4 }')" -lt 100
 check "TCP, which sets such times" tcp a 192.168.241.2 2M
 
-# A flood that nobody answers is collected into trains. Every second packet is to leave in a second, and has to.
+# A flood that nobody answers is collected into trains. Every other packet is to leave in a second, and has to.
 trains=$(device_counter a tx_train_messages)
 check "packets of a flood leave when each is to" flood
 check_speed "though most of them left in trains" test "$(device_counter a tx_train_messages)" -ge $((trains + 1000))
 
-# Who loses which clock it is lets the queue take the time for one of the wall clock, shortly after 1970.
+# If it gets lost which clock it is, the queue takes the time for one of the wall clock, shortly after 1970.
 check "the queue knows by which clock" not grep "fq: likely mono" <(dmesg)
 teardown
 finish

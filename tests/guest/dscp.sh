@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 400
-# The DSCP of packets stays inside unless it is asked for; then each message has that of its packet, also in
+# The DSCP of packets stays inside unless copying is asked for; then each message has that of its packet, even in
 # trains, which have one outer header. ECN is as it always is.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -12,7 +12,7 @@ plan 26
 counted() {
 	b nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
 }
-# A command makes just these counters grow by so many at least. usage: marks "NAME..." NUMBER COMMAND...
+# Passes if a command makes just these counters grow, by at least so many. usage: marks "NAME..." NUMBER COMMAND...
 marks() {
 	local names=$1 number=$2 name bad=0
 	shift 2
@@ -82,11 +82,11 @@ for outside in 4 6; do
 	check "leaves in trains with the DSCP of its packets" test "$(counted ef)" -ge 10
 	check "and in hardly any others" test "$(counted none)" -le 60
 	check "so they are trains" test $(($(trains) - before)) -gt 20
-	# Packets of one flow, alternately with two of them, one right after the other: what is collected into one train
-	# has to have the same. The devices cut all trains, so that messages can be counted.
+	# Packets of one flow with two DSCPs in turn, in quick succession: what is collected into one train has to have
+	# the same one. The devices cut all trains, so that messages can be counted.
 	a ethtool -K veth0 tx-udp-segmentation off gro off tso off gso off >/dev/null 2>&1
 	b ethtool -K veth0 gro off >/dev/null 2>&1
-	# Somebody takes them: answers would end the collecting.
+	# They have a receiver, since answers would end the collecting.
 	b python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

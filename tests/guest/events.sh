@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 600
-# The multicast group of the netlink family: scripts/monitor prints each event when it happens, in the namespace
-# of the interface and to those alone who may administer it; the kernel's YNL command line reads them by our
+# The multicast group of the netlink family: scripts/monitor prints each event as it happens, in the namespace
+# of the interface and only to those who may administer it; the kernel's YNL command line reads them by our
 # specification. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
 
-# Starts a listener in the background, and waits until it listens. usage: listen NAMESPACE OUTPUT COMMAND...
+# Starts a listener in the background and waits until it listens. usage: listen NAMESPACE OUTPUT COMMAND...
 listen() {
 	local namespace=$1 output=$2 before
 	shift 2
@@ -86,7 +86,7 @@ a ping -c 1 -W 1 192.168.241.2 >/dev/null
 sleep 110
 check "a handshake was given up" appears /tmp/a "^handshake-gave-up interface=wg0 peer=$PUB_B"
 check "no event was missed" not grep -q missed /tmp/a /tmp/b
-# A second session is no mistake: where the host was slow, the last ping came when the first one was two minutes old, or
+# A second session is not an error: on a slow host, the last ping came when the first session was two minutes old, or
 # over.
 completed=$(device_counter a handshakes_completed) expired=$(device_counter a sessions_expired)
 check "no more sessions than pings after a pause" sh -c "[ $completed -le 2 ] && [ $expired -le $completed ]"

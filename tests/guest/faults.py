@@ -282,7 +282,7 @@ def main():
                 if compare and done != goal:
                     print(f"# {name}: allocation {number} failed, success was said, and not all was done")
                     bad += 1
-            # What is left of it can be used: the same again, then the end.
+            # What is left of it can still be used: the same again, then the end.
             if name not in ("create", "delete"):
                 again = run()[0]
                 if again or (compare and configured() != goal):

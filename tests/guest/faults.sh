@@ -3,7 +3,7 @@
 # flavour: debug
 # time: 900
 # Memory runs out: at each allocation of each request in turn (faults.py), then at random in the data
-# path and in the workers. No crash, no leak, an error to the user, and afterwards all works.
+# path and in the workers. No crash, no leak, an error to the user, and everything works afterwards.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 22
@@ -95,7 +95,7 @@ check "and others were served" test $served -ge 1
 check "traffic afterwards" a ping -c 2 -i 0.3 -W 5 192.168.241.2
 check "TCP afterwards" tcp a 192.168.241.2 1M
 
-# All atomic allocations of the system, at random: the network's own as well.
+# All atomic allocations of the system, at random, including the network stack's own.
 echo 0 >$FAULTS/failslab/require-start
 echo 18446744073709551615 >$FAULTS/failslab/require-end
 echo Y >$FAULTS/failslab/ignore-gfp-wait

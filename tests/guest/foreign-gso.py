@@ -51,7 +51,7 @@ def main():
     else:
         protocol, header, at = 17, struct.pack("!HHHH", 1234, 2000, 8 + length, 0), 6
     above = len(header) + length
-    # What is left to the hardware is the sum over all but the pseudo header, which is there.
+    # The hardware is left to sum up all but the pseudo header, whose sum is there already.
     pseudo = ends + struct.pack("!IHBB", above, 0, 0, protocol)
     header = header[:at] + struct.pack("!H", folded(pseudo)) + header[at + 2 :]
     if kind == "v6":

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 200
-# GSO packets that are no train of datagrams come to the port, too: from a virtual machine that leaves it to the host
-# to fragment its datagrams (UFO), and from a tunnel of another kind, the packets in which are still to be cut. Each
-# is one datagram, as which it was sent. Trains of what is too short for a message are not worth cutting.
+# GSO packets that are not trains of datagrams come to the port, too: from a virtual machine that leaves it to the host
+# to fragment its datagrams (UFO), and from a tunnel of another kind whose packets are still to be cut. Each is one
+# datagram, since it was sent as one. Trains of what is too short for a message are not worth cutting.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 17
@@ -12,7 +12,7 @@ topology
 check "there is a session" a ping -c 1 -W 5 192.168.241.2
 
 # Sends a frame with a GSO packet into a tap device of a namespace, as a virtual machine does: UDP to port 2000 of the
-# device, or TCP to 192.168.241.2. The data begins with a word, and is random beyond that.
+# device, or TCP to 192.168.241.2. The data begins with a word and is random beyond that.
 # usage: tap NAMESPACE v4|v6|tcp GSO-TYPE GSO-SIZE WORD LENGTH
 tap() {
 	ip netns exec "$1" ./foreign-gso.py "${@:2}"
@@ -43,7 +43,7 @@ for version in v4 v6; do
 	check "$version: a train of short ones is not cut" is "$(changed tap b $version $TRAIN 20 4 1000)" "rx_drop_not_wireguard+50"
 done
 
-# Of another tunnel: VXLAN with TCP inside. What is short goes to a VXLAN device at b, so that there is a connection;
+# Another tunnel: VXLAN with TCP inside. What is short goes to a VXLAN device at b, so that there is a connection;
 # what the sender leaves to be cut goes to the port.
 modprobe vxlan
 # usage: other_tunnel ADDRESS-OF-A ADDRESS-OF-B
@@ -78,7 +78,7 @@ more_dropped() {
 came="^rx_drop_not_wireguard\+[1-9][0-9]*\$"
 check "packets of another tunnel" grep -E "$came" <(changed other_tunnel 10.0.0.1 10.0.0.2)
 check "over IPv6" grep -E "$came" <(changed other_tunnel fd00::1 fd00::2)
-# A virtual machine at a, behind a router that sends by the tunnel: its packets are sealed as trains like those of a.
+# A virtual machine at a, which routes its packets into the tunnel: they are sealed as trains, like those of a.
 a sysctl -qw net.ipv4.ip_forward=1
 b wg set wg0 peer "$PUB_A" allowed-ips +10.5.0.0/24
 b ip route add 10.5.0.0/24 dev wg0

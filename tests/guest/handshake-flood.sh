@@ -5,12 +5,12 @@
 # guest: --icount
 # A flood of handshake messages with a good mac1 from many sources: some that cannot receive (their
 # addresses are spoofed), some that can and come back with the cookie that they were given. Cookies are
-# handed out, a rate limit holds for who has one, memory stays bounded, an established tunnel keeps at
-# least 80 % of its throughput, and the interface can be taken down in the middle of it.
+# handed out, sources that have one are held to a rate, memory stays bounded, an established tunnel keeps
+# at least 80 % of its throughput, and the interface can be taken down in the middle of it.
 #
-# One CPU does everything here, the flooding too. So throughput is compared with that during the same
-# flood against a port where nobody listens: what is left is what the driver makes of it. The clock
-# counts instructions, so the figures mean something.
+# One CPU does everything here, even the flooding. So throughput is compared with that during the same
+# flood against a port where nobody listens: what remains is the driver's share. The clock counts
+# instructions, so the figures mean something.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 19
@@ -21,7 +21,7 @@ SECS=${SECS:-4}
 
 topology
 ip -n b route add default via 10.0.0.1
-# All of 10.1.0.0/16 is a: the sources that can receive.
+# a has all addresses of 10.1.0.0/16: the sources that can receive.
 ip -n a route add local 10.1.0.0/16 dev lo
 b nft -f - <<-EOT
 	table inet watch {
@@ -90,8 +90,8 @@ check "sources that can receive get cookies" grep -qE "which took [1-9][0-9]* co
 check "as many messages as cookies count as having none" is "$(device_counter b rx_refused_no_cookie)" "$(device_counter b tx_handshake_cookies)"
 limited=$(device_counter b rx_refused_rate_limited)
 check_speed "who has one is held to a rate ($limited messages are beyond it)" test "$limited" -gt 0
-# While sources are known a worker with nothing to do wakes up once a second. What comes when the queue has been worked
-# off may not wait for that: the load lingers for less, and is over sooner for us if the host is slow.
+# While sources are known, a worker with nothing to do wakes up once a second. What comes after the queue was emptied
+# must not wait for that: the load lingers for less, and is over sooner for us if the host is slow.
 afterwards() {
 	local last now
 	for _ in 1 2 3 4 5; do
@@ -111,7 +111,7 @@ afterwards() {
 }
 check_speed "and so do those who come when it is over" afterwards
 
-# Who does not know our key cannot keep others away, though we are under load (made so by who knows it).
+# Senders that do not know our key cannot keep others away, even when we are under load (from some that do).
 ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=2 rate=5000 >/dev/null 2>&1
 full=$(device_counter b rx_refused_queue_full) bad=$(device_counter b rx_refused_bad_mac1)
 ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$(wg genkey | wg pubkey)" seconds=10 rate=20000 >/tmp/flood 2>&1 &
@@ -125,7 +125,7 @@ sed 's/^# /#   /' /tmp/flood
 echo "# $bad without a good mac1; for $full there was no room"
 check_speed "many of whose messages are looked at" test $((bad * 3)) -gt $((bad + full))
 
-# A peer that restarts in the middle of it comes through: its cookie is what sets it apart.
+# A peer that restarts in the middle of it gets through: its cookie is what sets it apart.
 ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=45 rate=5000 >/tmp/flood 2>&1 &
 sleep 2
 ip -n a link set wg0 down

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# When a handshake succeeds, when it does not, and that a lost one is repeated.
+# When a handshake succeeds and when it does not, and that a lost one is repeated.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 12

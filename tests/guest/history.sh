@@ -5,12 +5,12 @@
 # Situations in which the in-tree driver once went wrong (Documentation/parity.md has the list): packets
 # with a tunnel's metadata as route, tries as deep as an address is long, tunnels that lead into
 # themselves, dumps of what is being removed, peers that go with their queues full, keys that change
-# under a handshake.
+# during a handshake.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 15
 
-# A route that is only metadata has no MTU that could be asked for.
+# A route that is only metadata has no MTU to ask for.
 topology
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 ip netns exec a tc qdisc add dev wg0 clsact
@@ -57,8 +57,8 @@ ip -n a link del wg1
 a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
 check "outside again it works" wait_for 20 ip netns exec a ping -c 1 -W 1 192.168.241.2
 
-# Dumps of many messages, while what they show goes. wg asks again when the driver says that a dump is torn; what it
-# shows then is whole: each peer once, with its interval and no networks but its own.
+# Dumps of many messages while what they show is removed. wg asks again when the driver says that a dump is torn; what
+# it shows in the end is whole: each peer once, with its interval and no networks but its own.
 peers=()
 for i in $(seq 60); do
 	peers+=("peer" "$(wg genkey | wg pubkey)" "persistent-keepalive" 60000
@@ -90,7 +90,7 @@ echo "# $(grep -c whole /tmp/dumps) dumps"
 check "dumps while peers come and go" grep -q whole /tmp/dumps
 check "each of them is whole" not grep -v whole /tmp/dumps
 
-# A peer goes while a thousand packets wait to be opened and sealed for it; many times.
+# A peer is removed while a thousand packets wait to be opened and sealed for it, many times.
 b ping -f -q -s 1300 192.168.241.1 >/dev/null 2>&1 &
 b ping -f -q -s 60 fd41::1 >/dev/null 2>&1 &
 a ping -f -q -s 1300 192.168.241.2 >/dev/null 2>&1 &
@@ -99,7 +99,7 @@ for i in $(seq 25); do
 	a wg set wg0 peer "$PUB_B" allowed-ips 192.168.241.2/32,fd41::2/128 endpoint 10.0.0.2:2000
 	a ping -q -c 1 -W 1 192.168.241.2 >/dev/null
 done
-# Both begin handshakes, and keys change in the middle of them.
+# Both sides begin handshakes, and keys change in the middle of them.
 for i in $(seq 15); do
 	a wg set wg0 private-key <(wg genkey)
 	b wg set wg0 private-key <(wg genkey)

@@ -3,10 +3,10 @@
 # slow
 # time: 900
 # Malformed and replayed packets at the UDP port, from the peer's own address and from others, while
-# the tunnel is in use: replays of true messages, flipped bits, cut and prolonged ones, wrong indices,
+# the tunnel is in use: replays of genuine messages, flipped bits, cut and lengthened ones, wrong indices,
 # counters, types and reserved octets, random octets of all lengths, datagrams of 64 KiB, lying UDP
 # headers. Traffic goes on, no packet gets through that was not sealed by the peer, the peer's
-# endpoint stays, and memory does not grow. COUNT=1000000 makes the long version of it.
+# endpoint stays, and memory does not grow. COUNT=1000000 makes it the long version.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 12
@@ -16,13 +16,13 @@ HOSTILE=/src/tests/tools/target/bin/hostile
 [ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
 
 topology
-# What b answers to strangers has a way to go; a throws it away.
+# b's answers to strangers have a route; a throws them away.
 ip -n b route add default via 10.0.0.1
 ip -n b route add default via fd00::1
 # The listener is to see messages, not trains of them.
 a ethtool -K veth0 tx-udp-segmentation off 2>/dev/null
 b ethtool -K veth0 tx-udp-segmentation off 2>/dev/null
-# No packet but the true ones may come out of the tunnel: the true ones are these. Echo requests are counted.
+# Only genuine packets may come out of the tunnel: the genuine ones are these. Echo requests are counted.
 b nft -f - <<-EOT
 	table inet watch {
 		counter echoes {
@@ -81,7 +81,7 @@ check "hardly a ping was lost" awk -v "loss=${loss:-100}" 'BEGIN {exit !(loss <=
 check "the endpoint is still the peer's" is "$(endpoint)" "10.0.0.1:1000"
 check "nothing came out of the tunnel that the peer did not send" \
 	b sh -c 'nft list table inet watch | grep "counter packets 0 "'
-# Requests that were replayed have answers that ping does not see: those of an earlier ping, or to another address.
+# Replayed requests have answers that ping does not see: those to an earlier ping, or to another address.
 sent=$((20 + $(sed -nE 's/^([0-9]+) packets transmitted.*/\1/p' /tmp/pings)))
 echoes=$(b nft list counter inet watch echoes | sed -nE 's/.*packets ([0-9]+).*/\1/p')
 check "and nothing twice: of $sent echo requests $echoes came out" test "$echoes" -gt 0 -a "$echoes" -le "$sent"
@@ -89,7 +89,7 @@ check "no answer either" not grep duplicates /tmp/pings
 check "traffic afterwards" a ping -c 3 -i 0.2 -W 5 192.168.241.2
 b pkill iperf3
 
-# Whatever was queued is gone; then, what the flood has left behind.
+# Once whatever was queued is gone: what the flood has left behind.
 sleep 3
 echo 3 >/proc/sys/vm/drop_caches
 after=$(slab)

@@ -4,7 +4,7 @@
 # time: 600
 # guest: --smp 3
 # CPUs come and go, and peers and namespaces with them, while traffic flows: no work is queued where
-# nobody does it, nothing hangs, nothing is left. DURATION=1800 makes a soak of it.
+# nobody does it, nothing hangs, nothing is left. DURATION=1800 makes it a soak test.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 9
@@ -23,7 +23,7 @@ a iperf3 -s -D
 (while [ $SECONDS -lt $end ]; do b timeout -k 5 10 iperf3 --connect-timeout 2000 -c fd41::1 -u -b 20M -t 3; done) >/dev/null 2>&1 &
 (while [ $SECONDS -lt $end ]; do a timeout 3 ping -f -q -s 1200 192.168.241.2; done) >/dev/null 2>&1 &
 
-# Peers that speak at once come and go.
+# Peers that send at once come and go.
 (
 	while [ $SECONDS -lt $end ]; do
 		for i in 1 2 3 4 5 6; do
@@ -58,14 +58,14 @@ a iperf3 -s -D
 	done
 ) &
 
-# Says at once when the tunnel has stalled: a ping gets through within ten seconds.
+# Notices at once when the tunnel has stalled: a ping gets through within ten seconds otherwise.
 turns=0 stalls=0
 while [ $SECONDS -lt $end ]; do
 	cpu=$((turns % (cpus - 1) + 1))
 	online $cpu 0
 	sleep 0.5
 	a ping -q -c 1 -W 10 192.168.241.2 >/dev/null || stalls=$((stalls + 1))
-	# Now and then only one is left.
+	# Now and then only one CPU is left.
 	[ $((turns % 4)) -ne 3 ] || for i in $(seq $((cpus - 1))); do online $i 0 2>/dev/null; done
 	sleep 0.5
 	b ping -q -c 1 -W 10 192.168.241.1 >/dev/null || stalls=$((stalls + 1))
@@ -76,8 +76,8 @@ while [ $SECONDS -lt $end ]; do
 done
 echo "# $turns turns"
 check "CPUs went and came back" test $turns -ge 3
-# The endpoint of b's peer is right all the time, so a lost ping is a queue that overflows; a tunnel
-# that has stalled loses each.
+# The endpoint of b's peer is right all the time, so a lost ping means a queue that overflows; a tunnel
+# that has stalled loses every one.
 check "the tunnel did not stall ($stalls pings of $((turns * 2)) lost)" test $stalls -le $((turns / 5))
 a pkill iperf3
 b pkill iperf3

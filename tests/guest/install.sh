@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# `make install` puts the module where it takes precedence over the in-tree one, which is back when it is
-# removed; the kernel asks for it by the link type's and the netlink family's alias.
+# `make install` puts the module where it takes precedence over the in-tree one, which is back when ours is
+# removed; the kernel asks for it by the aliases of the link type and the netlink family.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 9

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What the guest tests have in common: TAP, waiting, and two namespaces with a tunnel. To be sourced.
+# What the guest tests have in common: TAP, waiting, and two namespaces with a tunnel; to be sourced.
 
 export WG_COLOR_MODE=never
 PLANNED=0
 TESTS=0
 FAILED=0
-# What may take longer on a kernel for debugging, and how many times.
+# How many times longer things may take on a kernel for debugging.
 SLOW=${WG_FLAVOUR:+5}
 SLOW=${SLOW:-1}
 
@@ -39,7 +39,7 @@ refuse() {
 	check "$what" not "$@"
 }
 
-# A command fails and says why. usage: says TEXT COMMAND...
+# Passes if the command fails and says why. usage: says TEXT COMMAND...
 says() {
 	local text=$1 output
 	shift
@@ -59,7 +59,7 @@ skip() {
 	echo "ok $TESTS - $1 # SKIP $2"
 }
 
-# As check, of what a kernel for debugging is too slow for. usage: check_speed WHAT COMMAND [ARGUMENT...]
+# Like check, for what a kernel for debugging is too slow for. usage: check_speed WHAT COMMAND [ARGUMENT...]
 check_speed() {
 	if [ -z "${WG_FLAVOUR:-}" ]; then
 		check "$@"
@@ -68,7 +68,7 @@ check_speed() {
 	fi
 }
 
-# To be called after the module was unloaded: it counts its objects, and says then how many are left.
+# To be called after the module was unloaded: it counts its objects, and says on unloading how many are left.
 # usage: no_object_left
 no_object_left() {
 	if [ "$WG_MODULE" = ours ]; then
@@ -103,11 +103,11 @@ wait_for() {
 	done
 }
 
-# Commands in namespace a and b.
+# Runs a command in namespace a or b.
 a() { ip netns exec a "$@"; }
 b() { ip netns exec b "$@"; }
 
-# Two namespaces with a link between them (10.0.0.1/2, fd00::1/2) and a tunnel over it (192.168.241.1/2,
+# Makes two namespaces with a link between them (10.0.0.1/2, fd00::1/2) and a tunnel over it (192.168.241.1/2,
 # fd41::1/2). Keys are KEY_A and KEY_B, public ones PUB_A and PUB_B, ports 1000 and 2000.
 # usage: topology [4|6]    the IP version outside
 topology() {
@@ -146,7 +146,7 @@ outside() {
 }
 
 # Puts a router, the namespace r, in place of the link of a topology: a (10.0.1.1, fd01::1) is at its r0, b (10.0.2.2,
-# fd02::2) at its r1, and it is 10.0.1.9 and so on itself. To be deleted by the test.
+# fd02::2) at its r1, and its own addresses are 10.0.1.9 and so on. The test has to delete it.
 router() {
 	local n i
 	ip netns add r
@@ -168,7 +168,7 @@ router() {
 	done
 }
 
-# Takes the namespaces away.
+# Removes the namespaces.
 teardown() {
 	ip netns del a 2>/dev/null
 	ip netns del b 2>/dev/null
@@ -180,8 +180,8 @@ session() {
 	wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
 }
 
-# Cuts off the handshakes between a and b, which topology has made; data passes. By length: with the UDP header,
-# an initiation has 156 octets and a response 100.
+# Cuts off the handshakes between a and b of a topology, while data passes. It goes by length: with the UDP
+# header, an initiation has 156 octets and a response 100.
 cut_handshakes() {
 	b nft -f - <<-EOT
 		table inet cut {
@@ -202,7 +202,7 @@ mend_handshakes() {
 	b nft delete table inet cut
 }
 
-# Packets come in by the tunnel. usage: flowing NAMESPACE
+# Waits until packets come in through the tunnel. usage: flowing NAMESPACE
 flowing() {
 	wait_for 10 more_came "$1" $(($(statistic "$1" rx_packets) + 50))
 }
@@ -223,14 +223,14 @@ tcp() {
 	transfer "$1" $server "${@:2}"
 }
 
-# TCP from one namespace to another one. usage: transfer CLIENT SERVER ADDRESS OCTETS [OPTION...]
+# TCP from one namespace to another. usage: transfer CLIENT SERVER ADDRESS OCTETS [OPTION...]
 transfer() {
 	ip netns exec "$2" iperf3 -s -1 -D
 	wait_for 10 sh -c "ip netns exec $2 ss -ltn | grep -q :5201"
 	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
-# Writes what passes a device to a file, until `captured`. usage: capture NAMESPACE DEVICE FILE [FILTER]
+# Writes what passes a device to a file until `captured` is called. usage: capture NAMESPACE DEVICE FILE [FILTER]
 capture() {
 	rm -f "$3"
 	ip netns exec "$1" tcpdump --immediate-mode -U -ni "$2" -w "$3" "${@:4}" 2>/dev/null &
@@ -284,12 +284,12 @@ counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
 }
 
-# How many sockets in a namespace are members of a netlink group of generic netlink. usage: listeners NAMESPACE
+# How many sockets in a namespace are members of a generic netlink group. usage: listeners NAMESPACE
 listeners() {
 	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
 }
 
-# There are more of them than that. usage: more_listen NAMESPACE NUMBER
+# Whether there are more of them than that. usage: more_listen NAMESPACE NUMBER
 more_listen() {
 	[ "$(listeners "$1")" -gt "$2" ]
 }
@@ -297,7 +297,7 @@ more_listen() {
 # What the tests of pages in Documentation have in common. Such a page has blocks of commands, "```sh NAME". A test runs
 # each of them as it is written, in the situation that it is for.
 
-# Names the page, and makes ready what its commands need. usage: page NAME
+# Names the page and prepares what its commands need. usage: page NAME
 page() {
 	PAGE=/src/Documentation/$1
 	: >/tmp/used
@@ -310,7 +310,7 @@ block() {
 	awk -v "name=$1" '$0 == "```sh " name { on = 1; next } /^```/ { on = 0 } on' "$PAGE"
 }
 
-# Runs a block in a namespace, and keeps its output. usage: run NAMESPACE BLOCK
+# Runs a block in a namespace and keeps its output. usage: run NAMESPACE BLOCK
 run() {
 	echo "$2" >>/tmp/used
 	# Not by "ip netns exec", which takes tracefs and debugfs away.
@@ -324,7 +324,7 @@ run_during() {
 	before=$(listeners "$namespace")
 	run "$namespace" "$name" &
 	running=$!
-	# Python takes its time to start, and while it is read from the file server the clock may jump.
+	# Python takes a while to start, and while it is read from the file server, the clock may jump.
 	if block "$name" | grep -q scripts/monitor; then
 		wait_for 120 more_listen "$namespace" "$before"
 	else
@@ -334,7 +334,7 @@ run_during() {
 	wait $running
 }
 
-# The block's output has this line. usage: shows BLOCK PATTERN
+# Passes if the block's output has such a line. usage: shows BLOCK PATTERN
 shows() {
 	grep -qE -- "$2" "/tmp/$1" || {
 		cat "/tmp/$1"
@@ -342,7 +342,7 @@ shows() {
 	}
 }
 
-# All blocks of the page were run. usage: each_block_was_run
+# Passes if all blocks of the page were run. usage: each_block_was_run
 each_block_was_run() {
 	is "$(sort -u /tmp/used)" "$(sed -n 's/^```sh //p' "$PAGE" | sort)"
 }

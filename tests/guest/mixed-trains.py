@@ -68,7 +68,7 @@ class Relay:
         if first_kind == INITIATION:
             run = run[:1]
         short = [m for m in kept if len(m) < length]
-        # An initiation is what a train of data is to end with, if there is one.
+        # If there is an initiation, a train of data is to end with it.
         short.sort(key=lambda m: (m[0] != INITIATION, len(m)))
         train = run + short[:1]
         if len(train) > 1:
@@ -90,7 +90,7 @@ def main():
     print("ready", flush=True)
     while True:
         ready, _, _ = select.select([relay.outside, relay.inside, woken], [], [])
-        # Messages first: what came before the signal is to be kept or passed on as it was then.
+        # Messages first: what came before the signal is to be kept or passed on by what held then.
         if relay.outside in ready:
             relay.from_client()
             continue

@@ -5,7 +5,7 @@
 # Datagrams that come in together need not belong together. A relay between the two ends (mixed-trains.py) keeps
 # messages back and sends them as one train: messages for an old session and a new one, messages and an initiation,
 # an initiation and a short message, which may hold a packet for the very socket that it came by. Then GRO makes such
-# trains, while a session is renewed under bulk TCP. No message is lost.
+# trains while a session is renewed under bulk TCP. No message is lost.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 22
@@ -34,7 +34,7 @@ answered() {
 	grep -q " $1 received" /tmp/pings
 }
 handshake() { peer_field "$1" 5; }
-# What the relay has sent last, as the kinds of the messages. usage: train PATTERN
+# Passes if the kinds of the messages that the relay sent last are these. usage: train PATTERN
 train() {
 	local sent
 	sent=$(grep '^train' /tmp/relay | tail -n 1)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 300
-# The MTU is what the largest packet is, and may change at any time, inside and outside, under traffic.
+# The MTU is the size of the largest packet, and may change at any time, inside and outside, under traffic.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 15
@@ -58,7 +58,7 @@ for n in a b; do
 	ip -n $n link set wg0 mtu 1420
 	ip -n $n link set veth0 mtu 1500
 done
-# A small MTU takes IPv6 away, and IPv4 goes on.
+# A small MTU disables IPv6, and IPv4 goes on.
 ip -n a link set wg0 mtu 600
 check "IPv4 with a small MTU" a ping -c 1 -W 3 -s 1000 192.168.241.2
 refuse "IPv6 with one that is too small for it" a ping -c 1 -W 1 fd41::2

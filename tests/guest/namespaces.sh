@@ -27,7 +27,7 @@ check "it can be configured otherwise" ip netns exec inner wg set wg0 peer "$(wg
 check "and deleted" ip -n inner link del wg0
 ip netns del inner
 
-# The namespace that it is in ends, with traffic: what is under way is on nobody's behalf any more.
+# The namespace that it is in ends, with traffic: what is under way is no longer on anybody's behalf.
 teardown
 topology
 check "traffic again" a ping -c 1 -W 5 192.168.241.2

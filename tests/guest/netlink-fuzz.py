@@ -56,7 +56,7 @@ class Requests:
         self.prefixes = [self.random.randbytes(16) for _ in range(48)]
 
     def one_in(self, n):
-        # Asked so often that the quickest way counts.
+        # Called so often that its speed matters.
         return self.random.random() * n < 1
 
     def value(self, kind, table):
@@ -109,7 +109,7 @@ class Requests:
             type_ = table[kind]
             payload = self.value(type_, table)
             if type_ == U32 and kind in (3, 5) and not self.one_in(10):
-                # Flags: mostly ones that there are.
+                # Flags: mostly ones that exist.
                 payload = struct.pack("=I", r.choice([0, 0, 0, 1] if table is DEVICE else [0, 0, 0, 1, 2, 4, 6]))
             if type_ == U32 and table is PEER and kind == 10 and not self.one_in(10):
                 payload = struct.pack("=I", 1)
@@ -139,7 +139,7 @@ class Requests:
             body = self.attributes({1: U32, 2: NAME}) if self.one_in(3) else attribute(2, r.choice(self.interfaces).encode() + b"\0")
             command, flags = 0, NLM_F_DUMP
         else:
-            # Which interface it is for must mostly be right, or nothing else is looked at.
+            # The interface that it names must mostly be right, or nothing else is looked at.
             if self.one_in(10):
                 body = self.attributes(DEVICE)
             else:
@@ -181,7 +181,7 @@ class State:
             elif kind == 7:
                 self.mark = payload
             for _, peer in attributes(payload) if kind == 8 else ():
-                # A peer that does not fit one message goes on in the next one, by its key alone.
+                # A peer that does not fit into one message continues in the next one, by its key alone.
                 parts = dict(attributes(peer))
                 known = self.peers.setdefault(parts[1], {9: frozenset()})
                 known.update((k, v) for k, v in parts.items() if k in (2, 4, 5))
@@ -202,7 +202,7 @@ class State:
             if old == peer:
                 continue
             if old and 4 in old and 4 not in peer:
-                # An endpoint cannot be taken away.
+                # An endpoint cannot be removed.
                 parts.append(attribute(1, key) + attribute(3, struct.pack("=I", 1)))
             ips = b"".join(attribute(0, ip, True) for ip in peer[9])
             values = b"".join(attribute(k, peer[k]) for k in (2, 4, 5) if k in peer)

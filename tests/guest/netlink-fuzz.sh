@@ -3,15 +3,15 @@
 # slow
 # time: 1800
 # Random and mutated netlink requests (netlink-fuzz.py), while another tunnel of the same driver carries
-# traffic: nothing breaks, no memory is left behind, and what is refused changes nothing; and the same requests
-# to the in-tree driver give the same errors, each of them. COUNT=100000 makes the long version of it.
+# traffic: nothing breaks, no memory is left behind, and what is refused changes nothing; and each request gives
+# the same error when it is made to the in-tree driver. COUNT=100000 makes it the long version.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 8
 
 COUNT=${COUNT:-10000}
 SEED=${SEED:-1}
-# Requests that were made before, as a faster machine does it.
+# A file of requests, which may have been made before, on a faster machine.
 REQUESTS=${REQUESTS:-/tmp/requests}
 
 slab() {
@@ -40,7 +40,7 @@ head -n 500 "$REQUESTS" >/tmp/some
 topology
 check "there is traffic before" a ping -c 1 -W 5 192.168.241.2
 b iperf3 -s -D
-# Once without measuring: what is allocated once and stays is there then.
+# Once without measuring: afterwards, what is allocated once and stays is there.
 fuzz /tmp/some /tmp/warm >/dev/null
 sleep 2
 before=$(slab)

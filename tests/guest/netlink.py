@@ -71,7 +71,7 @@ def u(data):
 
 print("TAP version 13")
 
-# Who is meant.
+# Which interface is meant.
 GONE = 99999
 for get in (True, False):
     which = "GET" if get else "SET"
@@ -139,7 +139,7 @@ refused("an unknown attribute of an allowed IP", e.EINVAL, WG, ips(allowed_ip("1
 refused("to take a strange family away", e.EINVAL, WG,
         ips(nest(0, u16(A_FAMILY, 9), V4, u8(A_MASK, 8), u32(A_FLAGS, A_REMOVE_ME))))
 
-# Whom the kernel does not let in has not come to us: the errno is the core's, and there is no text.
+# A request that the kernel's core turns away does not reach us: the errno is the core's, and there is no text.
 pid = os.fork()
 if pid == 0:
     os.setuid(65534)
@@ -238,7 +238,7 @@ check("the peers are replaced", device().order == [KEY])
 nl.set(u32(IFINDEX, u(a[IFINDEX])), u32(FWMARK, 1))
 check("by index as well", u(nl.get(u32(IFINDEX, u(a[IFINDEX])))[1].attributes[FWMARK]) == 1)
 
-# A mistake at the end leaves what is before it as it was: here the in-tree driver does part of the work.
+# A mistake at the end leaves everything as it was: here the in-tree driver does the part before it.
 if OURS:
     before = device()
     refused("a bad allowed IP of the last of two peers", e.EINVAL, WG, u32(FWMARK, 99), u32(FLAGS, REPLACE_PEERS), nest(
@@ -285,7 +285,7 @@ for what, change in (
     again = nl.get(WG)
     check("and the next one is not", not again[0] & NLM_F_DUMP_INTR)
 
-# The device goes while it is shown.
+# The device is deleted while it is shown.
 for i in range(0, 400, 50):
     nl.set(WG, nest(PEERS, *[nest(0, attr(P_PUBLIC_KEY, key_of(j)), nest(
         P_ALLOWEDIPS, *[allowed_ip(f"10.{j >> 8}.{j & 255}.{k}", 32) for k in range(5)])) for j in range(i, i + 50)]))

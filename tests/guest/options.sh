@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Options that no other WireGuard has: off at first, shown and set by scripts/options and by the kernel's YNL
-# command line, refused with a reason and as a whole, by those alone who may. They last as long as the interface,
+# command line only by those who may, refused with a reason and as a whole. They last as long as the interface,
 # and whoever configures it by other means does not notice.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -43,7 +43,7 @@ check "a new interface has none" eval 'ip link add wg2 type wireguard && is "$(o
 
 check "who may not administer sees nothing" \
 	says "Operation not permitted" setpriv --bounding-set -net_admin --inh-caps -net_admin python3 /src/scripts/options wg2
-# A user namespace with a network of its own: its root administers the tunnel, but not where it leads through.
+# A user namespace with a network of its own: its root administers the tunnel, but not what it leads through.
 unshare --user --map-root-user --net sleep 1000 &
 wait_for 10 sh -c "[ \"\$(readlink /proc/$!/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ] && grep -q . /proc/$!/uid_map"
 ip link set wg2 netns $!
@@ -60,7 +60,7 @@ check "and show them" is "$(ynl --do get-options --json '{"ifname": "wg3"}' --ou
 	python3 -c 'import json, sys; d = json.load(sys.stdin); d.pop("ifindex"); print(d)')" \
 	"{'ifname': 'wg3', 'bind-ifindex': 1, 'bind-ifname': 'lo', 'copy-dscp': 1, 'path-mtu': 0, 'link-local': 0}"
 
-# An address on the link, which IPv6 routing protocols want.
+# A link-local address, which IPv6 routing protocols want.
 addresses() { ip -6 -o addr show dev wg3 scope link | awk '{ print $4 }' | grep '^fe80:.*/64$'; }
 options wg3 bind=none >/dev/null
 ip link set wg3 up

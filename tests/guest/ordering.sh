@@ -5,7 +5,7 @@
 # slow
 # Packets of one flow stay in order, and none is lost, on a clean link with one, two and four CPUs: bulk TCP in
 # both directions without a retransmission and without a segment out of order, UDP without a datagram out of order.
-# A veth queues a packet on the CPU that sends it, so what one CPU sends may be overtaken by what another one does.
+# A veth queues a packet on the CPU that sends it, so what one CPU sends may be overtaken by what another one sends.
 # With a clock that counts instructions, a slow host is not mistaken for a lossy link.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -38,7 +38,7 @@ bulk() {
 }
 COUNTERS=(TcpRetransSegs TcpExtTCPOFOQueue TcpExtTCPSACKReorder TcpExtTCPDSACKRecv)
 
-# Datagrams slower than the tunnel is.
+# Datagrams at a lower rate than the tunnel's.
 datagrams() {
 	local out
 	out=$(tcp a 192.168.241.2 2M -u -b 30M -l 1300) || return
@@ -49,7 +49,7 @@ datagrams() {
 
 topology 4
 for n in a b; do
-	# An answer that takes long is no loss: no probes.
+	# A late answer is no loss: no probes.
 	ip netns exec $n sysctl -qw net.ipv4.tcp_early_retrans=0
 done
 a ping -q -c 2 -i 0.1 -W 3 192.168.241.2 >/dev/null

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 200
-# What others are limited by does not hold for a tunnel's datagrams: the memory that all UDP sockets may have, which any
-# user can fill, and what the control group may receive that the interface was brought up in.
+# Limits that are meant for others do not hold for a tunnel's datagrams: the memory that all UDP sockets may have, which
+# any user can fill, and what may be received by the control group in which the interface was brought up.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 8
@@ -11,7 +11,7 @@ topology
 pings() { a ping -q -c 5 -i 0.2 -W 5 192.168.241.2; }
 check "a tunnel" pings
 
-# All of it is taken by sockets that nobody reads from.
+# All of the memory is taken by sockets that nobody reads from.
 sysctl -qw net.ipv4.udp_mem="512 512 512"
 b python3 -c "
 import socket, time
@@ -66,7 +66,7 @@ bpf(8, struct.pack('IIII', group, loaded, INGRESS, 0))
 	ip -n b link set wg0 down
 	ip -n b link set wg0 up
 )
-# Or it would go on with the session that b has forgotten.
+# Otherwise a would go on with the session that b has forgotten.
 ip -n a link set wg0 down
 ip -n a link set wg0 up
 check "but the tunnel that was brought up in it" pings

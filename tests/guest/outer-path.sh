@@ -3,7 +3,7 @@
 # guest: --icount
 # time: 600
 # What lies between the two ends may do to the messages what it does to any UDP: rewrite addresses (NAT), encrypt
-# them once more (IPsec), cut them into fragments here or on the way, and do without any help of a device. Bulk TCP
+# them once more (IPsec), cut them into fragments here or on the way, and give them no help from a device. Bulk TCP
 # gets through in both directions and nothing is lost, so nothing has to be sent again.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -19,8 +19,8 @@ bulk() {
 	echo "lost: $((after - before))"
 	[ $((after - before)) -le 0 ]
 }
-# Segments that were sent again, without those of which the receiver said that it had them already: on a busy host
-# an acknowledgement may come too late, or in another order.
+# Segments that were sent again, except those that the receiver said it had already: on a busy host an
+# acknowledgement may come too late or out of order.
 lost() {
 	local n sum=0
 	for n in a b; do
@@ -44,7 +44,7 @@ sealed() {
 	ip -n a -s xfrm state | sed -nE 's/^[[:space:]]*([0-9]+)\(bytes\), [0-9]+\(packets\)$/\1/p' | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Addresses and connection tracking: a's messages come from another port than a thinks.
+# Addresses and connection tracking: a's messages come from a port other than a thinks.
 topology
 a nft -f - <<-EOT
 	table inet watch {
@@ -112,7 +112,7 @@ for outside in 4 6; do
 	teardown
 done
 
-# A smaller MTU further on, behind a router. It cuts IPv4; for IPv6 it tells the sender.
+# A smaller MTU further on, behind a router. The router fragments IPv4; for IPv6 it tells the sender.
 for outside in 4 6; do
 	topology $outside
 	router
@@ -120,7 +120,7 @@ for outside in 4 6; do
 	ip -n b link set veth0 mtu 1300
 	[ $outside = 4 ] && to=10.0.2.2 cutter=r fragments=IpFragCreates || { to='[fd02::2]'; cutter=a; fragments=Ip6FragCreates; }
 	a wg set wg0 peer "$PUB_B" endpoint "$to:2000"
-	# What was sent before the sender was told is lost: that is not to be counted.
+	# What was sent before the sender was told is lost, which must not be counted.
 	a ping -q -M "do" -c 5 -i 0.2 -W 2 -s 1372 192.168.241.2 >/dev/null
 	made=$(counter $cutter $fragments)
 	check "a long packet behind the router, IPv$outside" a ping -M "do" -c 2 -i 0.2 -W 3 -s 1372 192.168.241.2
@@ -130,7 +130,7 @@ for outside in 4 6; do
 	ip netns del r
 done
 
-# Devices without help, below the tunnel and the tunnel itself.
+# Devices that give no help: the one below the tunnel, and the tunnel itself.
 for where in veth0 wg0 "veth0 wg0"; do
 	topology
 	for n in a b; do

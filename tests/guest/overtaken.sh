@@ -3,8 +3,8 @@
 # guest: --icount --smp 2
 # time: 600
 # flavour: stock
-# Messages that wait for one of their flow that a busy CPU has, while other flows go on with the session's counters: they
-# are sealed anew, lest they come so late that the other side takes them for replays.
+# Messages wait for one of their flow that a busy CPU has, while other flows go on with the session's counters: they are
+# sealed anew, lest they come so late that the other side takes them for replays.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 5
@@ -41,7 +41,7 @@ check "TCP gets through" ip netns exec a taskset -c 0 iperf3 -t 5 -p 5201 -c 192
 wait $udp
 kill $hog
 sed 's/^/# /' /tmp/udp | tail -n 5
-# Without the task, what only waits is not sealed again.
+# Without the task, what merely waits is not sealed again.
 before=$(device_counter a tx_resealed)
 ip netns exec a iperf3 -t 2 -P 4 -p 5201 -c 192.168.241.2 >/dev/null
 check "nothing is where nothing is overtaken" is $(($(device_counter a tx_resealed) - before)) 0

@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 400
-# What the path to a peer takes is learned if that is asked for: a router outside that says that messages are too
-# long is believed, and whoever sends too long packets through the tunnel is told the MTU inside, here and on hosts
-# behind. Nothing is cut outside then. Otherwise messages are cut, and nobody inside is bothered.
+# The MTU of the path to a peer is learned on request: a router outside that says that messages are too long is
+# believed, and whoever sends packets that are too long through the tunnel is told the MTU inside, here and on hosts
+# behind. Nothing is fragmented outside then. Otherwise messages are fragmented, and nobody inside is bothered.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
 plan 38
 
 fragments() { echo $(($(counter a IpFragCreates) + $(counter a Ip6FragCreates) + $(counter r IpFragCreates))); }
-# A ping that may not be cut, of so many octets with its headers, is answered with this MTU. The first ones may be lost
-# while a router is heard for the first time. usage: told MTU NAMESPACE OCTETS ADDRESS
+# Passes if a ping of so many octets with its headers, which may not be fragmented, is answered with this MTU. The first
+# ones may be lost while a router is heard for the first time. usage: told MTU NAMESPACE OCTETS ADDRESS
 told() {
 	wait_for 1 sh -c "ip netns exec $2 ping -M do -c 1 -W 1 -s $(($3 - ${5:-28})) $4 2>&1 | grep -E 'mtu ?[=:] ?$1\\b'" || {
 		ip netns exec "$2" ping -M "do" -c 1 -W 1 -s $(($3 - ${5:-28})) "$4" 2>&1
@@ -56,7 +56,7 @@ for outside in 4 6; do
 	a wg set wg0 peer "$PUB_B" endpoint "$to:2000"
 	session
 
-	# The first of them tells a of the router.
+	# By the first of them, a hears from the router.
 	a ping -q -M "do" -c 2 -i 0.3 -W 1 -s 1392 192.168.241.2 >/dev/null
 	check "by default a long packet passes, in fragments, IPv$outside" passes a 1420 192.168.241.2
 	check "so does one of a host behind" passes h 1420 192.168.241.2
@@ -83,7 +83,7 @@ for outside in 4 6; do
 	ip -n r link set r1 mtu 1380
 	ip -n b link set veth0 mtu 1380
 
-	# As wg-quick routes everything: what is not marked would go into the tunnel.
+	# As wg-quick routes everything: what is not marked goes into the tunnel.
 	a wg set wg0 fwmark 7
 	for version in 4 6; do
 		ip -n a -$version route add default dev wg0 table 7
@@ -91,11 +91,11 @@ for outside in 4 6; do
 		ip -n a -$version rule add table main suppress_prefixlength 0
 	done
 	forget
-	# A short one: what the path took a moment ago is believed until the route says something else.
+	# A short one: the path's MTU of a moment ago is believed until the route says something else.
 	a ping -q -c 1 -W 2 192.168.241.2 >/dev/null
 	check "it is learned by marked messages, too" told $inside a 1420 192.168.241.2
 	learn off
-	# Without the option what a router says of marked IPv6 messages is not heard, as ever.
+	# Without the option, what a router says of marked IPv6 messages is not heard, as ever.
 	a wg set wg0 fwmark 0
 	for version in 4 6; do
 		ip -n a -$version rule del not fwmark 7 table 7
@@ -109,7 +109,7 @@ for outside in 4 6; do
 	ip netns del h
 done
 
-# Who is believed is for the kernel to say: who quotes a datagram to the endpoint. The damage has a limit.
+# The kernel decides who is believed: whoever quotes a datagram to the endpoint. The damage has a limit.
 topology
 learn on
 session

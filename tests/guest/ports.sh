@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# UDP ports: any free one, one that is taken, by IPv6 alone or by another interface, and that a failed
+# UDP ports: any free one; one that is taken, by IPv6 alone or by another interface; and that a failed
 # change disturbs nothing.
 
 cd "$(dirname "$0")" && source ./lib.sh

@@ -10,7 +10,7 @@ cd "$(dirname "$0")" && source ./lib.sh
 plan 18
 page reference.md
 
-# The rows of the page's tables whose first column is this, without the marks of code.
+# The rows of the page's tables whose first column is this, without backquotes.
 # usage: rows EXTENDED-REGULAR-EXPRESSION
 rows() {
 	sed -nE '/^\|/s/^\| (.*) \|$/\1/p' "$PAGE" | grep -E "^($1) \| " | tr -d '`'
@@ -19,7 +19,7 @@ rows() {
 column() {
 	awk -F ' \\| ' -v n="$1" '{ print $n }' <<<"$2" | sort
 }
-# Both lists are the same; prints what one has more than the other. usage: same LIST LIST
+# Passes if both lists are the same; prints where they differ. usage: same LIST LIST
 same() {
 	[ -n "$1" ] && diff <(sort <<<"$1") <(sort <<<"$2")
 }
@@ -62,7 +62,7 @@ all_fields() {
 check "each has the fields of its kind, and no others" all_fields
 
 run a debug
-# As the kernel lists them: without what each begins with, and without what it puts before quotes.
+# As the kernel lists them, without what each begins with and without the backslashes before quotes.
 messages=$(sed -nE 's/.*\[wireguard\].*"wireguard: \{\}: (.*)\\012"$/\1/p; s/.*\[wireguard\].*"wireguard: \{\}: (.*)\\n"$/\1/p' /tmp/debug)
 described=$(sed -nE 's/^\| `([A-Z][^`]*)` \| (yes)? ?\| .*/\1/p' "$PAGE")
 check "all debug messages, and no others" same "$described" "${messages//\\\'/\'}"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # Mistakes that other implementations have made, as far as it takes a whole driver to make them; the
-# others are in tests/host/tests/regressions.rs.
+# rest are in tests/host/tests/regressions.rs.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 10
@@ -10,7 +10,7 @@ plan 10
 HOSTILE=/src/tests/tools/target/bin/hostile
 [ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
 
-# A datagram that no buffer is made for, with the head of a message of data: it ended the receiver.
+# A datagram that no buffer is made for, with the head of a data message, stopped the receiver.
 topology
 check "there is traffic" a ping -c 1 -W 5 192.168.241.2
 giants() {
@@ -25,7 +25,7 @@ giants() {
 check "datagrams of 64 KiB are sent" giants
 check "traffic goes on" a ping -c 3 -i 0.2 -W 5 192.168.241.2
 
-# Keepalives answered each other. Here: after the last packet one keepalive, and then silence.
+# Keepalives answered each other. Here, there is one keepalive after the last packet, and then silence.
 # What came before may be answered with a keepalive for ten seconds.
 sleep 15
 b nft -f - <<-EOT
@@ -43,7 +43,7 @@ EOT
 keepalives() {
 	b nft list table inet watch | sed -nE 's/.*counter packets ([0-9]+).*/\1/p' | paste -sd ' '
 }
-# One packet to b, where somebody takes it and says nothing.
+# One packet to b, where a program takes it and does not answer.
 ip netns exec b socat -u UDP-RECV:9 OPEN:/dev/null 2>/dev/null &
 taker=$!
 wait_for 10 sh -c "ip netns exec b ss -Huln | grep -q :9"
@@ -67,7 +67,7 @@ errors() {
 	a cat /sys/class/net/wg0/statistics/rx_frame_errors
 }
 check "an address of the shorter prefix" b ping -c 1 -W 5 -I 192.168.8.1 192.168.241.1
-# The answer would go to the other peer, which has no endpoint: so what counts is what comes out of the tunnel.
+# The answer would go to the other peer, which has no endpoint, so what counts is what comes out of the tunnel.
 echoes() {
 	a nstat -asz IcmpInEchos | awk '/IcmpInEchos/ {print $2}'
 }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 300
-# A peer's allowed IPs are replaced in one step: no packet falls through while lists take each other's place, lists
-# may be longer than one attribute, and a bad entry in one leaves everything as it was.
+# A peer's allowed IPs are replaced in one step: no packet falls through while lists replace each other, lists may be
+# longer than one attribute, and a bad entry in one leaves everything as it was.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
@@ -62,7 +62,7 @@ check "a list of 10,001" eval 'many | replace "$PUB_B" -'
 check "is there as a whole" is "$(a wg show wg0 allowed-ips | grep "^$PUB_B" | wc -w)" 10002
 check "and goes as a whole" eval 'replace "$PUB_B" 192.168.241.2 && is "$(allowed "$PUB_B")" "192.168.241.2/32 "'
 
-# While packets flow both ways, lists take each other's place, in which the address is by turns by another prefix.
+# While packets flow both ways, lists replace each other, each of which has the address by another prefix.
 a ping -q -f -w 40 192.168.241.2 >/tmp/ping 2>&1 &
 pinging=$!
 python3 - "$PUB_B" >/tmp/turns <<-'EOT'

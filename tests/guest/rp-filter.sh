@@ -35,7 +35,7 @@ teardown
 
 # All of a's traffic goes through the tunnel, except the tunnel's own, which is marked; the peer is behind a
 # router, so that only the mark keeps the tunnel's packets out of the tunnel. What comes back gets the mark
-# from the connection, as wg-quick has it.
+# from the connection, as with wg-quick.
 topology
 strict a 1
 a sysctl -qw net.ipv4.conf.all.src_valid_mark=1

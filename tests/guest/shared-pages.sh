@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # time: 200
-# A datagram may lie in memory that its sender can go on writing to: a relay on this host sends each message by sendfile()
-# from a file that another process changes all the time, an octet of it. What is authenticated has to be what is
-# decrypted: a message is refused, or it is as the peer has sealed it.
+# A datagram may lie in memory that its sender can still write to: a relay on this host sends each message by sendfile()
+# from a file in which another process changes an octet all the time. What is authenticated has to be what is decrypted:
+# a message is refused, or it is as the peer has sealed it.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 4
 
 topology
-# At b, between its two sides.
+# The relay is at b, between its two sides.
 ip netns exec b python3 -c "
 import mmap, os, select, socket, struct
 outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Packets that wait for a handshake: those that stand for many (GSO) are cut as ever when it is done; the newest
-# are kept, in bounded memory, and each that is dropped is counted.
+# Packets that wait for a handshake: those that stand for many (GSO) are cut as usual when it is done; the newest
+# are kept, in bounded memory, and each one that is dropped is counted.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 7
@@ -16,7 +16,7 @@ s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
 for n in range($1):
     s.sendto(b''.join(struct.pack('I', n) + bytes(996) for _ in range($2)), ('192.168.241.2', 7))"
 }
-# What b gets until nothing comes any more: how many, of which length, and which was the last.
+# What b gets until nothing more comes: how many, of which lengths, and which was the last.
 receive() {
 	ip netns exec b timeout 60 python3 -c "
 import socket, struct

@@ -29,7 +29,7 @@ check "a handshake makes a new one" session
 check "which works in both directions" b ping -c 1 -W 3 192.168.241.1
 
 cut_handshakes
-# With a test of the freezer the kernel for debugging kills init when it thaws, whichever driver there is.
+# With a test of the freezer, the kernel for debugging kills init when it thaws, whichever driver is loaded.
 [ ! -e /sys/power/pm_test ] || echo none >/sys/power/pm_test
 check "it goes on while handshakes are cut off" a ping -c 2 -i 0.3 -W 3 192.168.241.2
 check "the kernel announces hibernation" suspend disk "hibernation"

@@ -56,7 +56,7 @@ class Side:
         self.netlink = Socket()
 
     def send(self, text=b"x"):
-        # Before: what follows may be over when this call returns.
+        # Taken before: what follows may be over when this call returns.
         at = time.time()
         self.udp.sendto(text, self.to)
         return at

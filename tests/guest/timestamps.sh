@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 #
-# Who sends may ask when what he sends leaves (SO_TIMESTAMPING), as those do who keep time over a network. He is told
-# of each packet once, whether the message that it becomes leaves alone or in a train.
+# A sender may ask when what it sends leaves (SO_TIMESTAMPING), as programs that keep time over a network do. It is told
+# once for each packet, whether the message that the packet becomes leaves alone or in a train.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 6
 
-# Has PROGRAM send by the socket s, and looks whether the stamps that are told are those of KEYS, each once, and of a
-# time since then. usage: stamped KEYS [SOCK_STREAM] <<<PROGRAM
+# Has PROGRAM send by the socket s, and checks that the stamps that it is told are those of KEYS, each once, and not of
+# an earlier time. usage: stamped KEYS [SOCK_STREAM] <<<PROGRAM
 stamped() {
 	a timeout 60 python3 -c "
 import select, socket, struct, sys, time

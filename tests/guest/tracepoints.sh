@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 600
-# The tracepoints: what they show through tracefs, that perf counts them and runs BPF programs for them; and the
+# The tracepoints: what they show through tracefs; that perf counts them and runs BPF programs for them; and the
 # reason that the kernel's own tracepoint of dropped packets (skb:kfree_skb) shows for ours.
 
 cd "$(dirname "$0")" && source ./lib.sh
@@ -49,7 +49,7 @@ fi
 python3 tracepoints.py wg_drop ip netns exec a ping -c 1 -W 1 192.168.241.77 >/tmp/bpf 2>&1
 check "without it, it is" grep -q '^wg_drop 1$' /tmp/bpf
 
-# One handshake: a sends the initiation, b the response. What a peer's number is, debug messages and these share.
+# One handshake: a sends the initiation, b the response. Peers have the same numbers here as in debug messages.
 check "two handshake messages were sent" is "$(traced wg_handshake_sent | wc -l)" 2
 check "first the initiation" grep -q "endpoint=10.0.0.2:2000 value=1" <<<"$(traced wg_handshake_sent | sed -n 1p)"
 check "then the response" grep -q "endpoint=10.0.0.1:1000 value=2" <<<"$(traced wg_handshake_sent | sed -n 2p)"

@@ -18,7 +18,7 @@ for outside in 4 6; do
 done
 
 topology 4
-# Datagrams that b dropped because their receiver, a program, did not come to read them in time.
+# Datagrams that b dropped because the program that receives them did not read them in time.
 unread() {
 	b nstat -asz UdpRcvbufErrors | awk '/Udp/ {print $2}'
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 900
-# Documentation/troubleshooting.md: each symptom is brought about, the commands of the page are run as they are
+# Documentation/troubleshooting.md: each symptom is provoked, the commands of the page are run as they are
 # written there, and show what the page says. No block of commands is left out.
 
 cd "$(dirname "$0")" && source ./lib.sh

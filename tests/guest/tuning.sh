@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 600
-# Documentation/tuning.md: the commands of the page are run as they are written there, in a situation that each is for, and
-# what the page says of counters and queues holds. Its figures are those of tests/bench/tuning.sh.
+# Documentation/tuning.md: the commands of the page are run as they are written there, each in a situation that it is
+# for, and what the page says of counters and queues holds. Its figures are those of tests/bench/tuning.sh.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 18
 page tuning.md
 
-# As topology, with links of the name that the page has.
+# Like topology, with links of the name that the page uses.
 links() {
 	local n
 	topology

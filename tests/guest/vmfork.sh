@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # flavour: debug kcsan
-# When a virtual machine has been forked all sessions end: two copies must not use the same keys. The
-# kernel is told so by a module of the tests, for which only our own kernels have an export; QEMU would
-# have to restore a machine from a snapshot, which it cannot do with the guest's file system.
+# When a virtual machine has been forked, all sessions end: two copies must not use the same keys. A module
+# of the tests tells the kernel so, for which only our own kernels have an export; QEMU would have to
+# restore a machine from a snapshot, which it cannot do with the guest's file system.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 7

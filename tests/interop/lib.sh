@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Two guests, a and b, on one link: addresses, keys, a tunnel. To be sourced; WG_SIDE says which.
+# Two guests, a and b, on one link: addresses, keys, a tunnel. To be sourced; WG_SIDE says which one this is.
 
 source tests/guest/lib.sh
 

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What this driver and the in-tree one do with each other, over IPv4 or IPv6: this side begins, then the other
-# one does; ping, fragments, TCP both ways, a preshared key, roaming, and new sessions, begun by either side,
+# This driver and the in-tree one with each other, over IPv4 or IPv6: this side begins, then the other one
+# does; ping, fragments, TCP both ways, a preshared key, roaming, and new sessions, begun by either side,
 # while the old one is in use. Each side's script sources this.
 
-# Ping looks at what comes back, octet by octet. Packets are padded to multiples of 16.
+# Ping checks what comes back, octet by octet. Packets are padded to multiples of 16.
 all_lengths() {
 	local size
 	for size in $(seq 0 16 1392) 1391 1392; do
 		ping -c 1 -W 3 -s "$size" 10.99.0.2 >/tmp/length && ! grep -i 'wrong' /tmp/length || { echo "length $size"; return 1; }
 	done
 }
-# TCP has checksums; with one that is wrong nothing would get on.
+# TCP has checksums; with a wrong one, nothing would get through.
 all_trains() {
 	local size
 	for size in 88 104 120 200 216 232 300 430 470 490 512 640 777 900 950 1000 1111 1200 1300; do
-		# After each test the server is not there for a moment.
+		# After each test the server is unavailable for a moment.
 		wait_for 5 iperf3 --connect-timeout 5000 -c 10.99.0.2 -n 100K -M "$size" || { echo "segments of $size"; return 1; }
 	done
 }
@@ -93,7 +93,7 @@ side_b() {
 	ping -c 2 -i 0.3 -W 3 10.99.0.1 >/dev/null
 	barrier roamed-back
 	barrier forget
-	# A change of the private key and back ends all sessions.
+	# Changing the private key and back ends all sessions.
 	wg set wg0 private-key <(wg genkey)
 	wg set wg0 private-key <(echo "$KEY")
 	ping -c 2 -W 7 10.99.0.1 >/dev/null

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # slow
 # A container whose only interface is the tunnel: created in the machine's own namespace, which has
-# the internet, and moved into the container's. What the container sends is encrypted or nothing.
+# the internet, and moved into the container's. Whatever the container sends is encrypted.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 12

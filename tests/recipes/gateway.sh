@@ -62,7 +62,7 @@ check "8 packets transmitted, 8 received" grep -q " 8 received, 0% packet loss" 
 check "through the tunnel, a site sees the server's address" is "$(browse client 203.0.113.80)" 12.34.56.78
 check "and no other" is "$(browse client 203.0.113.80)" 12.34.56.78
 
-# What the home's router sees is encrypted, all of it.
+# All that the home's router sees is encrypted.
 capture home to-client /tmp/gateway.pcap
 browse client 203.0.113.80 >/dev/null
 at client ping -c 2 -i 0.2 203.0.113.80 >/dev/null

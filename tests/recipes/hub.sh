@@ -52,7 +52,7 @@ done
 check "wg-quick has added the other network's route" grep -q "192.168.2.0/24 dev wg0" <(ip -n node1 route)
 check "a host of one network reaches one of the other" at host1 ping -c 3 -i 0.2 -W 5 192.168.2.100
 check "and the other way" at host2 ping -c 3 -i 0.2 -W 5 192.168.1.100
-# node1 takes an address of node2's network: the server drops what it sends under it.
+# node1 takes an address of node2's network: the server drops what it sends from it.
 ip -n node1 addr add 192.168.2.77/32 dev lo
 refused() {
 	at server cat /sys/class/net/wg0/statistics/rx_errors

@@ -37,7 +37,7 @@ connect() {
 	ip -n "$name" route add default via "$gateway" dev "$dev"
 }
 
-# Makes a machine a router that sends what it forwards out of a device under its own address.
+# Makes a machine a router that sends what it forwards through a device from its own address.
 # usage: masquerade NAME DEVICE [IPTABLES-OPTION...]
 masquerade() {
 	at "$1" sysctl -qw net.ipv4.ip_forward=1
@@ -57,7 +57,7 @@ at() {
 	ip netns exec "$1" "${@:2}"
 }
 
-# A server that tells who has asked it, over IPv4. usage: web NAME [PORT]
+# A server that tells each client the client's address, over IPv4. usage: web NAME [PORT]
 web() {
 	at "$1" socat "TCP4-LISTEN:${2:-80},fork,reuseaddr" SYSTEM:'echo $SOCAT_PEERADDR' 2>/dev/null &
 	wait_for 10 sh -c "ip netns exec $1 ss -ltn | grep -q ':${2:-80} '"

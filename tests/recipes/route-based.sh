@@ -9,8 +9,8 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 19
 
-# Gateways: V1 at site 1; V2-1, V2-2 at site 2; V3-1, V3-2 at site 3. Each is two machines, as the
-# public and the private side of a router do not know each other but for the tunnels.
+# Gateways: V1 at site 1; V2-1, V2-2 at site 2; V3-1, V3-2 at site 3. Each is two machines, since only
+# the tunnels connect the public and the private side of a router.
 GATEWAYS=(V1 V2-1 V2-2 V3-1 V3-2)
 declare -A PUBLIC6=([V1]=2001:db8:1::1 [V2-1]=2001:db8:2::1 [V2-2]=2001:db8:2::2 [V3-1]=2001:db8:3::1 [V3-2]=2001:db8:3::2)
 declare -A PUBLIC4=([V1]=203.0.1.1 [V2-1]=203.0.2.1 [V2-2]=203.0.2.2 [V3-1]=203.0.3.1 [V3-2]=203.0.3.2)
@@ -161,7 +161,7 @@ before3=$(octets wg3) before4=$(octets wg4)
 at host1 bash -c 'for i in $(seq 64); do echo x >/dev/udp/2001:db8:a2::1/$((20000 + i)); done' 2>/dev/null
 check "flows are spread over both tunnels" test $(($(octets wg3) - before3)) -gt 10 -a $(($(octets wg4) - before4)) -gt 10
 
-# The snoop of unencrypted traffic: the return path of site 3 is by its first gateway.
+# Snooping on unencrypted traffic: the return path of site 3 is through its first gateway.
 at host1 ping -c 10 -i 0.3 2001:db8:a3::1 >/dev/null &
 at private-V1 timeout 20 tcpdump -c3 -pni wg5 'icmp6 and ip6[40] = 129' >/tmp/dump 2>&1
 wait $!

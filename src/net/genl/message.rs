@@ -16,8 +16,8 @@ use super::super::attr::{
 };
 use super::super::bindings;
 
-/// The part of a message that is being written: attributes one behind the other, in the room that is left in
-/// its buffer. They belong to the message when the whole part is done ([`Message::append`]).
+/// The part of a message that is being written: attributes one after the other, in the room that is left in
+/// its buffer. They belong to the message only once the whole part is done ([`Message::append`]).
 ///
 /// # Invariants
 ///
@@ -27,13 +27,13 @@ pub(crate) struct Message<'a> {
     len: usize,
 }
 
-/// Octets up to which the length of a nest can be told, its header included.
+/// The greatest length in octets, header included, that the header of a nest can state.
 const LIMIT: usize = u16::MAX as usize;
 
-/// The type that no attribute has; one of this type fills up.
+/// The type that no attribute has; one with it is padding.
 const UNSPEC: u16 = 0;
 
-/// A nest that has been begun: where its header is.
+/// A nest that has been begun: the position of its header.
 pub(crate) struct Nest(usize);
 
 impl Message<'_> {
@@ -41,7 +41,7 @@ impl Message<'_> {
     ///
     /// # Errors
     ///
-    /// Those of `f`; nothing is appended then.
+    /// Those of `f`; then nothing is appended.
     ///
     /// # Safety
     ///
@@ -50,8 +50,8 @@ impl Message<'_> {
         skb: *mut bindings::sk_buff,
         f: impl FnOnce(&mut Message<'_>) -> Result<R>,
     ) -> Result<R> {
-        // SAFETY: By the caller's promise. Behind the tail, where `skb_put()` of nothing points to, are so many
-        // octets that nobody uses until `f` is done.
+        // SAFETY: By the caller's promise. The tail, to which `skb_put()` of nothing points, is followed by that many
+        // octets, which nobody else uses until `f` is done.
         let room = unsafe {
             core::slice::from_raw_parts_mut(
                 bindings::skb_put(skb, 0).cast::<MaybeUninit<u8>>(),
@@ -61,7 +61,7 @@ impl Message<'_> {
         // INVARIANT: Nothing is written yet.
         let mut message = Message { room, len: 0 };
         let result = f(&mut message)?;
-        // SAFETY: So many octets have been written; there is room for them, hence their number fits.
+        // SAFETY: That many octets have been written; there is room for them, so their number fits.
         unsafe { bindings::skb_put(skb, message.len as u32) };
         Ok(result)
     }
@@ -70,23 +70,23 @@ impl Message<'_> {
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` when the message is full; nothing was appended. Likewise for the others.
+    /// `EMSGSIZE` if the message is full; then nothing is appended. The same goes for the other methods.
     #[inline]
     pub(crate) fn put_bytes(&mut self, kind: u16, bytes: &[u8]) -> Result {
         self.put_all(&[(kind, bytes)])
     }
 
-    /// Appends a number of 16 bits.
+    /// Appends a 16-bit number.
     pub(crate) fn put_u16(&mut self, kind: u16, value: u16) -> Result {
         self.put_bytes(kind, &value.to_ne_bytes())
     }
 
-    /// Appends a number of 32 bits.
+    /// Appends a 32-bit number.
     pub(crate) fn put_u32(&mut self, kind: u16, value: u32) -> Result {
         self.put_bytes(kind, &value.to_ne_bytes())
     }
 
-    /// Appends a number of 64 bits, where every processor can read it at once.
+    /// Appends a 64-bit number, placed so that every processor can read it in one access.
     #[inline]
     pub(crate) fn put_u64(&mut self, kind: u16, value: u64) -> Result {
         let before = self.len;
@@ -150,8 +150,7 @@ impl Message<'_> {
     pub(crate) fn end(&mut self, nest: Nest) {
         // By the type invariant it fits.
         let len = (self.len.wrapping_sub(nest.0) as u16).to_ne_bytes();
-        // A nest that was inside another, and cancelled with it, is not there any more; then there is nothing to
-        // be said of it.
+        // A nest that was inside another and was cancelled with it is gone; then there is no header to write.
         if nest.0 < self.len {
             if let Some([a, b, ..]) = self.room.get_mut(nest.0..) {
                 let [x, y] = len;
@@ -161,13 +160,13 @@ impl Message<'_> {
         }
     }
 
-    /// Takes a nest back with all that is in it.
+    /// Takes a nest back, with everything in it.
     #[inline]
     pub(crate) fn cancel(&mut self, nest: Nest) {
         self.len = self.len.min(nest.0);
     }
 
-    /// Writes an attribute; `None` without room for it.
+    /// Writes an attribute; `None` if there is no room for it.
     #[inline(always)]
     fn put(&mut self, kind: u16, payload: &[u8]) -> Option<()> {
         let size = HEADER_LEN.checked_add(attr::aligned(payload.len()))?;
@@ -178,7 +177,7 @@ impl Message<'_> {
         let [c, d] = kind.to_ne_bytes();
         *header = [a, b, c, d].map(MaybeUninit::new);
         let (octets, padding) = body.split_at_mut_checked(payload.len())?;
-        // SAFETY: Both are so long, and the one belongs to a buffer that only we use.
+        // SAFETY: Both are that long, and `octets` belongs to a buffer that only we use.
         unsafe {
             core::ptr::copy_nonoverlapping(
                 payload.as_ptr(),

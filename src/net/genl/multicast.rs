@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a family tells those who listen, without having been asked.
+//! What a family tells its listeners without being asked.
 
 use kernel::prelude::*;
 
@@ -20,12 +20,12 @@ const ROOM: u32 = 512;
 /// `GENL_MCAST_CAP_NET_ADMIN`, which bindgen does not see through.
 const NEEDS_CAP_NET_ADMIN: u8 = 1 << 0;
 
-/// The one multicast group of a family. To listen takes `CAP_NET_ADMIN` over the namespace.
+/// The one multicast group of a family. Listening takes `CAP_NET_ADMIN` over the namespace.
 ///
 /// # Invariants
 ///
-/// The pointer is null, or a registered family, the group of which is its only one; it is made null a grace
-/// period before the family goes.
+/// The pointer is null, or a registered family whose only group is this one; it is made null a grace period
+/// before the family goes.
 pub(crate) struct Multicast(RawSlot<bindings::genl_family>);
 
 // SAFETY: A registered family is not changed.
@@ -60,15 +60,15 @@ impl Multicast {
         self.0.store(family);
     }
 
-    /// Sends nothing from now on. Sleeps until what is being sent is out.
+    /// Ensures that nothing is sent from now on. Sleeps until what is being sent is out.
     pub(super) fn close(&self) {
         self.0.store(core::ptr::null_mut());
         rcu::synchronize();
     }
 
-    /// Tells those who listen in the namespace that `dev` is in. Nothing is done if nobody does, and the
+    /// Tells the listeners in the namespace that `dev` is in. Nothing is done if there are none, and the
     /// message is lost if there is no memory for it; a listener that does not keep up learns from its
-    /// socket that he missed some. Any context.
+    /// socket that it has missed some. Any context.
     pub(crate) fn send(
         &self,
         dev: &NetDevice,
@@ -81,7 +81,7 @@ impl Multicast {
             return;
         }
         // SAFETY: By the type invariant the family lives while the guard does, and so do the namespace that
-        // the device is in, and its netlink socket.
+        // the device is in and its netlink socket.
         unsafe {
             let socket = bindings::genl_sock(dev.as_ptr());
             let group = (*family).mcgrp_offset;
@@ -103,7 +103,7 @@ impl Multicast {
             bindings::genlmsg_end(raw, header);
             // The control block of a netlink message has this layout.
             (*(&raw mut (*raw).cb).cast::<bindings::netlink_skb_parms>()).dst_group = group;
-            // An error says that some listener has no room for the message, and he is told so.
+            // An error says that some listener has no room for the message, and the listener is told so.
             bindings::netlink_broadcast(
                 socket,
                 skb.into_raw(),

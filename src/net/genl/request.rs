@@ -73,7 +73,7 @@ impl<'a> Request<'a> {
         unsafe { Extack::from_raw((*self.info).extack) }
     }
 
-    /// Where the attributes of the message are, and how many octets they have.
+    /// Where the attributes of the message are, and how many octets they take up.
     fn octets(&self) -> (*const u8, usize) {
         // SAFETY: By the type invariant the information and the message live.
         unsafe {
@@ -86,10 +86,10 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// All attributes of this type, in order: of [`Request::attr`] there is only the last.
+    /// All attributes of this type, in order; [`Request::attr`] gives only the last.
     pub(crate) fn each(&self, kind: u16) -> impl Iterator<Item = Attr<'a>> {
         let (start, len) = self.octets();
-        // SAFETY: The message lives for `'a` and has so many octets. Who writes to it ends the request's life.
+        // SAFETY: The message lives for `'a` and has that many octets. Whoever writes to it ends the request's life.
         let octets = unsafe { core::slice::from_raw_parts(start, len) };
         attr::typed(octets)
             .filter(move |(other, _)| *other == kind)
@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
     /// Overwrites the secrets of the request with zeros. Taking the request ends all use of its attributes.
     pub(super) fn wipe(self, secrets: &[&[u16]]) {
         let (start, len) = self.octets();
-        // SAFETY: The message's buffer is ours to write while it is handled, and what had been borrowed from it
+        // SAFETY: The message's buffer is ours to write while it is handled, and what was borrowed from it
         // through the request is not used any more.
         let attrs = unsafe { core::slice::from_raw_parts_mut(start.cast_mut(), len) };
         for path in secrets {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs in a row, as they wait for a CPU.
+//! Chains of jobs, as they wait for a CPU.
 
 use core::ptr::{
     self,
@@ -16,8 +16,8 @@ use super::{
 ///
 /// # Invariants
 ///
-/// `head` to `tail` are linked by `next_on_cpu`, which only the holder of the chain uses; the nodes are not done, and on
-/// no other chain.
+/// `head` to `tail` are linked by `next_on_cpu`, which only the holder of the chain uses; the nodes are not done, and
+/// are on no other chain.
 pub(super) struct Chain<J: Job> {
     head: *mut Node<J>,
     tail: *mut Node<J>,
@@ -27,9 +27,9 @@ pub(super) struct Chain<J: Job> {
 unsafe impl<J: Job> Send for Chain<J> {}
 
 impl<J: Job> Chain<J> {
-    /// Without a node.
+    /// An empty chain.
     pub(super) const fn new() -> Self {
-        // INVARIANT: There is none.
+        // INVARIANT: There is no node.
         Self {
             head: ptr::null_mut(),
             tail: ptr::null_mut(),
@@ -56,7 +56,7 @@ impl<J: Job> Chain<J> {
     ///
     /// # Safety
     ///
-    /// The node is not done, and the caller, who has it from a chain or has made it, gives it to this one.
+    /// The node is not done, and the caller, which took it from a chain or made it, gives it to this one.
     pub(super) unsafe fn push(&mut self, node: NonNull<Node<J>>) {
         let node = node.as_ptr();
         // SAFETY: By the caller's promise the node lives, and its link is the chain's from now on.

@@ -25,19 +25,19 @@ use crate::new_bh_lock;
 ///
 /// # Invariants
 ///
-/// `lane` is the job's lane and part of `owner`, `cpu` the queue that the node is on or was taken from, and `home` that of the CPU
-/// where it has to be completed; all live as long as the node. `stage` and `absorbed` are guarded by the lane's
-/// lock. While the job waits only the holder of that lock uses it, while it is in work only the worker that took it
-/// does, and when it is done only the one that flushes the lane.
+/// `lane` is the job's lane and part of `owner`, `cpu` is the queue that the node is on or was taken from, and `home`
+/// is that of the CPU where it has to be completed; all live as long as the node. `stage` and `absorbed` are guarded
+/// by the lane's lock. While the job waits, only the holder of that lock uses it; while it is in work, only the worker
+/// that took it does; and when it is done, only the one that flushes the lane.
 pub(super) struct Node<J: Job> {
     pub(super) job: UnsafeCell<J>,
     pub(super) owner: Shared<J::Owner>,
     pub(super) lane: *const Lane<J>,
     pub(super) cpu: *const CpuQueue<J>,
-    /// Null if it does not matter.
+    /// Null if any CPU will do.
     pub(super) home: *const CpuQueue<J>,
     pub(super) cost: usize,
-    /// Cost of the jobs that this one has taken over.
+    /// Cost of the jobs that this one has absorbed.
     pub(super) absorbed: usize,
     pub(super) next_in_lane: *mut Node<J>,
     pub(super) next_on_cpu: *mut Node<J>,
@@ -45,19 +45,19 @@ pub(super) struct Node<J: Job> {
 }
 
 impl<J: Job> Node<J> {
-    /// The cost of all that the job does, once nothing is added to it any more.
+    /// The cost of all that the job has to do, once nothing is added to it any more.
     ///
     /// # Safety
     ///
     /// The node lives, and nothing is added to its job any more.
     pub(super) unsafe fn whole_cost(this: *const Self) -> usize {
-        // SAFETY: By the caller's promise. The link to the next node may be written at the same time, so that there must
-        // be no reference to all of it.
+        // SAFETY: By the caller's promise. The link to the next node may be written at the same time, so there must
+        // be no reference to the whole node.
         unsafe { (*this).cost.saturating_add((*this).absorbed) }
     }
 }
 
-/// How far a submitted job is.
+/// How far a submitted job has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// On a CPU's queue.
@@ -68,7 +68,7 @@ pub(super) enum Stage {
     Done,
 }
 
-/// The order of some jobs.
+/// Jobs that are completed in order.
 #[pin_data]
 pub(crate) struct Lane<J: Job> {
     #[pin]
@@ -83,9 +83,9 @@ struct LaneState<J: Job> {
     tail: *mut Node<J>,
     /// Cost of all jobs from `head` to `tail`.
     pending: usize,
-    /// Somebody completes jobs of this lane and will look at the head again under the lock.
+    /// Somebody is completing jobs of this lane and will look at the head again under the lock.
     flushing: bool,
-    /// The CPU on which jobs are completed, for those of [`Job::ON_ONE_CPU`]. It changes only while there are none.
+    /// The CPU on which jobs are completed, with [`Job::ON_ONE_CPU`]. It changes only while there are no jobs.
     home: i32,
     /// When the last one was completed, in ticks.
     completed: usize,
@@ -95,13 +95,13 @@ struct LaneState<J: Job> {
 unsafe impl<J: Job> Send for LaneState<J> {}
 
 impl<J: Job> LaneState<J> {
-    /// No job is under way.
+    /// Whether no job is under way.
     fn is_idle(&self) -> bool {
         self.head.is_null() && !self.flushing
     }
 
-    /// Whether jobs that cost so much more may be under way: a worker that does not get its CPU may have the first one for
-    /// long, while others process what comes after it.
+    /// Whether jobs of this much additional cost may be under way. There is a limit because a worker that does not get
+    /// its CPU may sit on the first job for long, while others process what comes after it.
     fn takes(&self, cost: usize, limit: usize) -> bool {
         self.pending.saturating_add(cost) <= limit.max(cost)
     }
@@ -112,14 +112,14 @@ impl<J: Job> LaneState<J> {
     }
 }
 
-/// Ticks after which a CPU has passed on all that was completed there.
+/// Ticks after which a CPU has passed on everything that was completed there.
 const SETTLED: usize = 2;
 
 impl<J: Job> LaneState<J> {
-    /// Makes `cpu` the lane's home if it may be. `true` if it is.
+    /// Makes `cpu` the lane's home if it may be. Returns whether it is.
     ///
-    /// What a CPU has completed may still be in a queue there (the backlog of a software device), which
-    /// something completed elsewhere would overtake.
+    /// What a CPU has completed may still be in a queue there (the backlog of a software device), where
+    /// something completed elsewhere would overtake it.
     fn settle(&mut self, cpu: i32) -> bool {
         if self.home == cpu {
             return true;
@@ -152,9 +152,9 @@ impl<J: Job> Lane<J> {
         })
     }
 
-    /// Adds a new node, which will be processed on `cpu`, at the end. It is not added, and `false` returned, if then jobs
-    /// of more than `limit` were under way in the lane, or if too much waits to be completed at the lane's home: `at_home`
-    /// gives the queue there, or nothing.
+    /// Adds a new node, which will be processed on `cpu`, at the end. Returns `false`, without adding it, if jobs of
+    /// more than `limit` would then be under way in the lane, or if too much already waits to be completed at the
+    /// lane's home: `at_home` gives the queue there, or nothing.
     ///
     /// # Safety
     ///
@@ -191,7 +191,7 @@ impl<J: Job> Lane<J> {
         true
     }
 
-    /// Adds `job` to the last one of the lane, if that still waits.
+    /// Adds `job` to the last one of the lane, if that is still waiting.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl<J: Job> Lane<J> {
     pub(super) fn absorb(&self, job: J, limit: usize, lane_limit: usize) -> Result<(), J> {
         let mut state = self.state.lock();
         let tail = state.tail;
-        // SAFETY: The lane owns its nodes. A job that waits is used by who holds the lock.
+        // SAFETY: The lane owns its nodes. A job that waits is used by the holder of the lock.
         unsafe {
             if tail.is_null() || (*tail).stage != Stage::Waiting {
                 return Err(job);
@@ -216,18 +216,18 @@ impl<J: Job> Lane<J> {
         Ok(())
     }
 
-    /// From here on nothing is added to a job any more.
+    /// Marks a job as in work: from here on nothing is added to it any more.
     ///
     /// # Safety
     ///
-    /// The caller has taken `node`, of this lane, from its CPU's queue.
+    /// The caller has taken `node`, which is of this lane, from its CPU's queue.
     pub(super) unsafe fn begin(&self, node: *mut Node<J>) {
         let _state = self.state.lock();
         // SAFETY: The node is not done, so it lives; its stage is guarded by the lock.
         unsafe { (*node).stage = Stage::InWork };
     }
 
-    /// Takes the right to complete jobs of the lane on `cpu`, if it has none. Who gets it must call [`flush`].
+    /// Takes the right to complete the lane's jobs on `cpu`, if none is under way. Whoever gets it must call [`flush`].
     pub(super) fn claim(&self, cpu: i32) -> bool {
         let mut state = self.state.lock();
         let free = state.is_idle() && (!J::ON_ONE_CPU || state.settle(cpu));
@@ -235,7 +235,7 @@ impl<J: Job> Lane<J> {
         free
     }
 
-    /// Takes the head out, if it is done. Only the one who flushes may call this.
+    /// Takes the head out, if it is done. Only whoever flushes the lane may call this.
     fn pop_done(&self) -> Option<KBox<Node<J>>> {
         let mut state = self.state.lock();
         if !state.head_is_done() {
@@ -259,14 +259,14 @@ impl<J: Job> Lane<J> {
 /// Marks a job as processed and, with `may_flush`, completes what its lane has ready.
 ///
 /// No job is left behind: it is marked as done under the lane's lock. Either nobody is flushing, and we do;
-/// or somebody is, who takes the lock again before he stops, and finds the mark.
+/// or somebody is, and takes the lock again before stopping, and finds the mark.
 ///
 /// # Safety
 ///
 /// The caller has taken `node` from a CPU queue and has processed it; it is the worker of the node's home, if the
-/// node has one. Without `may_flush`, it holds another node of the same lane that it will finish with it.
+/// node has one. Without `may_flush`, it holds another node of the same lane that it will finish with `may_flush`.
 pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool, bh: &BhGuard) {
-    // SAFETY: Until it is done nobody else uses the node, and the lane lives as long as the node.
+    // SAFETY: Until it is done, nobody else uses the node, and the lane lives as long as the node.
     let lane = unsafe { &*(*node).lane };
     let mut state = lane.state.lock();
     // SAFETY: As above.
@@ -282,7 +282,7 @@ pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool, bh: &Bh
 }
 
 /// Completes what the lane has ready, and gives up the right to do so. The caller has that right, and
-/// something that keeps the lane alive until it is the first to be completed here.
+/// something that keeps the lane alive until the first job has been completed here.
 pub(super) fn flush<J: Job>(lane: &Lane<J>, bh: &BhGuard) {
     let mut last: Option<KBox<Node<J>>> = None;
     loop {
@@ -295,7 +295,7 @@ pub(super) fn flush<J: Job>(lane: &Lane<J>, bh: &BhGuard) {
             break;
         }
         drop(state);
-        // The scope ends before anybody else may go on: its end may be what others see of the order.
+        // The scope ends before anybody else may go on, since its end may be what makes the order visible to others.
         J::with_scope(bh, |mut scope| {
             while let Some(mut current) = lane.pop_done() {
                 let Node { job, owner, .. } = &mut *current;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much of a CPU's time is spent on jobs that are done where they stand.
+//! How much of a CPU's time is spent on jobs that are done on the spot.
 
 use kernel::sync::atomic::{
     Atomic,
@@ -10,19 +10,19 @@ use kernel::sync::atomic::{
 use crate::net::clock;
 use crate::net::workqueue;
 
-/// Of the time of a CPU, one in this many nanoseconds may be spent on jobs that are done where they
-/// stand, as long as there is another CPU that could do them.
+/// One in this many nanoseconds of a CPU's time may be spent on jobs that are done on the spot, as long
+/// as there is another CPU that could do them.
 const SHARE: u64 = 4;
-/// Nanoseconds by which that may be exceeded for a short time.
+/// Nanoseconds by which that share may be exceeded for a short time.
 const BURST: u64 = 1_000_000;
 
-/// How much of a CPU's time goes into jobs that are done where they stand. Used by that CPU only, bottom
+/// How much of a CPU's time goes into jobs that are done on the spot. Used by that CPU only, with bottom
 /// halves off.
 pub(super) struct Load {
-    /// A job is being done: one inside the other would use up the stack, as when a tunnel leads through
-    /// another one, or through itself.
+    /// A job is being done. Nesting jobs would use up the stack, as when a tunnel leads through another
+    /// one, or through itself.
     busy: Atomic<bool>,
-    /// Nanoseconds that were spent and have not been earned yet.
+    /// Nanoseconds that have been spent but not earned yet.
     debt: Atomic<u64>,
     /// When `debt` was last brought up to date.
     since: Atomic<u64>,

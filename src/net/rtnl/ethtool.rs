@@ -15,7 +15,7 @@ use crate::net::bindings;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
 
-/// Octets of a name, the null behind it included.
+/// Octets of a name, including the terminating null.
 const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 
 /// The operations of `T`'s devices.

@@ -54,7 +54,7 @@ impl<T: LinkDriver> Registration<T> {
     ///
     /// # Errors
     ///
-    /// `EEXIST` when a driver of this kind is there already.
+    /// `EEXIST` when a driver of this kind is registered already.
     pub(crate) fn new(context: T::Context) -> Result<Self> {
         let inner = KBox::pin_init(
             pin_init!(Inner {
@@ -92,7 +92,7 @@ impl<T: LinkDriver> Registration<T> {
         )?;
         let driver = inner.driver.get();
         // SAFETY: The parts are pinned, live until they are unregistered, and each is registered once.
-        // On failure what was registered is taken back in reverse order.
+        // On failure, what was registered is unregistered in reverse order.
         unsafe {
             (*driver).ops = inner.link.get();
             to_result(bindings::register_pm_notifier(inner.power.get()))?;
@@ -107,7 +107,7 @@ impl<T: LinkDriver> Registration<T> {
             let pernet = ScopeGuard::new(|| {
                 bindings::unregister_pernet_device(inner.pernet.get());
             });
-            // Before the first device can be made and looked for.
+            // Before the first device can be made and looked up.
             DRIVERS.add(driver, &Rtnl::lock());
             let listed = ScopeGuard::new(|| DRIVERS.remove(driver, &Rtnl::lock()));
             to_result(bindings::rtnl_link_register(inner.link.get()))?;
@@ -124,7 +124,7 @@ impl<T: LinkDriver> Registration<T> {
 impl<T: LinkDriver> Drop for Registration<T> {
     fn drop(&mut self) {
         let inner = &self.0;
-        // SAFETY: By the type invariant. The devices go first, while their events still come.
+        // SAFETY: By the type invariant. The devices go first, while their events are still delivered.
         unsafe {
             bindings::rtnl_link_unregister(inner.link.get());
             DRIVERS.remove(inner.driver.get(), &Rtnl::lock());

@@ -33,7 +33,7 @@ pub(crate) struct LinearSkb(pub(super) Skb);
 impl LinearSkb {
     /// An empty packet with room before and after the data. Any context.
     pub(crate) fn alloc(headroom: usize, tailroom: usize) -> Result<Self> {
-        // What the kernel adds may not wrap either.
+        // What the kernel adds must not wrap either.
         let size = headroom.saturating_add(tailroom);
         let size = u32::try_from(size).ok().filter(|size| *size < 1 << 30);
         let size = size.ok_or(EMSGSIZE)?;
@@ -46,8 +46,7 @@ impl LinearSkb {
         Ok(Self(Skb { ptr: skb }))
     }
 
-    /// A packet of `len` octets, whatever they are, in memory from a pool, with `headroom` octets before
-    /// them.
+    /// A packet of `len` arbitrary octets in memory from a pool, with `headroom` octets before them.
     ///
     /// # Errors
     ///
@@ -65,7 +64,7 @@ impl LinearSkb {
         // SAFETY: No requirements.
         let size = unsafe { bindings::skb_head_size(room as u32) } as usize;
         let buffer = buffers.alloc(size, bh)?;
-        // SAFETY: The buffer is ours, and as long as it says. If the function succeeds the memory belongs
+        // SAFETY: The buffer is ours, and as long as it says. If the function succeeds, the memory belongs
         // to the packet, which is marked so that it goes back to its pool.
         unsafe {
             let skb = bindings::napi_build_skb(buffer.as_ptr().cast(), buffer.size() as u32);
@@ -79,7 +78,7 @@ impl LinearSkb {
         }
     }
 
-    /// A packet of `len` octets, whatever they are, with `headroom` octets before them. Any context.
+    /// A packet of `len` arbitrary octets, with `headroom` octets before them. Any context.
     ///
     /// # Errors
     ///
@@ -100,8 +99,8 @@ impl LinearSkb {
         self.0.set_tag(tag);
     }
 
-    /// The packet as one of any shape, to be looked at and, within this room, to be changed in ways that
-    /// keep the invariant or do so no more.
+    /// The packet as one of any shape, to be looked at and, within `net`, to be changed, in ways that keep
+    /// the invariant or give it up for good.
     pub(in crate::net) fn as_skb(&self) -> &Skb {
         &self.0
     }
@@ -120,7 +119,7 @@ impl LinearSkb {
         unsafe { core::slice::from_raw_parts_mut((*raw).data, (*raw).len as usize) }
     }
 
-    /// The octets with `lead` octets of the room in front, if there are so many.
+    /// The octets with `lead` octets of the room in front, if there are that many.
     pub(crate) fn data_behind(&self, lead: usize) -> Option<&[u8]> {
         let raw = self.0.as_ptr();
         // SAFETY: By the type invariant, as in `data`; the room in front was checked, and what is in it comes
@@ -185,7 +184,7 @@ impl LinearSkb {
         Ok(())
     }
 
-    /// Appends octets, whatever they are, and gives access to them.
+    /// Appends arbitrary octets, and gives access to them.
     ///
     /// # Errors
     ///
@@ -218,7 +217,7 @@ impl LinearSkb {
         }
     }
 
-    /// Takes octets off the front; `None` when there are not so many.
+    /// Takes octets off the front; `None` when there are not that many.
     pub(crate) fn pull(&mut self, len: usize) -> Option<()> {
         let raw = self.0.as_ptr();
         // SAFETY: The packet is linear; `skb_pull` checks the length.
@@ -242,8 +241,8 @@ impl LinearSkb {
         self.reset(false);
     }
 
-    /// Makes the packet, which is a new one or has forgotten its origin, one that `dev` has received,
-    /// checked as well as hardware could. Bottom halves off, and they stay so until the packet has been
+    /// Turns the packet, which is new or has forgotten its origin, into one that `dev` has received,
+    /// checked as well as hardware could. Bottom halves are off, and stay off until the packet has been
     /// given to the stack.
     pub(crate) fn prepare_inner(&mut self, dev: &NetDevice, version: IpVersion) {
         let protocol = match version {

@@ -21,7 +21,7 @@ use crate::net::bindings;
 ///
 /// # Invariants
 ///
-/// `head` to `tail` are owned and linked by `next`; there are `len`.
+/// `head` to `tail` are owned and linked by `next`; there are `len` of them.
 pub(crate) struct SkbList {
     head: *mut bindings::sk_buff,
     tail: *mut bindings::sk_buff,
@@ -122,7 +122,7 @@ impl SkbList {
         self.iter().next()
     }
 
-    /// Octets of memory that the packets stand for.
+    /// Octets of memory that the packets account for.
     pub(crate) fn truesize(&self) -> usize {
         self.iter()
             .fold(0, |sum, skb| sum.saturating_add(skb.truesize()))
@@ -167,7 +167,7 @@ impl SkbList {
         Some(skb)
     }
 
-    /// Makes all packets count against no socket any more.
+    /// Makes none of the packets count against a socket any more.
     pub(crate) fn orphan(&mut self) {
         let mut skb = self.head;
         while !skb.is_null() {
@@ -211,7 +211,7 @@ impl<'a> Iterator for Iter<'a> {
         let ptr = NonNull::new(self.next)?;
         // SAFETY: By the type invariant.
         self.next = unsafe { (*ptr.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next };
-        // INVARIANT: The list has the packet for `'a`.
+        // INVARIANT: The list owns the packet for `'a`.
         Some(Borrowed {
             skb: ManuallyDrop::new(Skb { ptr }),
             _list: PhantomData,
@@ -219,7 +219,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// A packet that a list has.
+/// A packet that a list owns.
 ///
 /// # Invariants
 ///

@@ -2,8 +2,8 @@
 
 //! Why a packet is dropped, in the kernel's words.
 //!
-//! The words of subsystems are numbered by an enumeration of the kernel, in which each number is taken
-//! (`Documentation/troubleshooting.md`), so a driver from outside the kernel's tree has those of the core.
+//! The reasons of subsystems are numbered by an enumeration of the kernel, in which each number is taken
+//! (`Documentation/troubleshooting.md`), so an out-of-tree driver has only those of the core.
 //!
 //! C header: [`include/net/dropreason-core.h`](srctree/include/net/dropreason-core.h)
 
@@ -30,7 +30,7 @@ impl DropReason {
     pub(crate) const GSO: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_SKB_GSO_SEG);
     /// Not of the protocol that is spoken here.
     pub(crate) const INVALID_PROTO: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_INVALID_PROTO);
-    /// A source that may not be.
+    /// A source address that is not allowed.
     pub(crate) const IP_INVALID_SOURCE: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_IP_INVALID_SOURCE);
     /// The neighbour did not answer.
     pub(crate) const NEIGH_FAILED: Self = Self(bindings::skb_drop_reason_SKB_DROP_REASON_NEIGH_FAILED);

@@ -17,8 +17,8 @@ use super::{
     Sockets, //
 };
 
-/// With port zero the kernel picks one that is free for IPv4; it may be taken for IPv6. It is tried
-/// again so often.
+/// For port zero the kernel picks one that is free for IPv4, but may be taken for IPv6. Then another one
+/// is tried, this many times.
 const PORT_TRIES: u32 = 100;
 
 /// Octets that may wait in a socket's queue, as the kernel counts memory. They wait only while another
@@ -28,7 +28,7 @@ const QUEUE_LIMIT: i32 = 16 << 20;
 /// A socket that is not published yet.
 pub(super) struct NewSocket(*mut bindings::socket);
 
-/// What a worker is asked to make.
+/// What a worker is to make.
 struct Wanted {
     net: *mut bindings::net,
     family: i32,
@@ -38,8 +38,8 @@ struct Wanted {
 impl NewSocket {
     /// A socket that has no port yet, and takes trains of datagrams. Sleeps.
     ///
-    /// It is made by a worker: a socket belongs to the control group of who makes it, and the rules for what that may
-    /// receive (`IPAddressDeny=` of systemd, for one) are not meant for the tunnel's datagrams.
+    /// It is made by a worker: a socket belongs to the control group of whoever makes it, and the rules for what that
+    /// group may receive (`IPAddressDeny=` of systemd, for one) are not meant for the tunnel's datagrams.
     fn new(net: &Net, family: u32) -> Result<Self> {
         let mut wanted = Wanted {
             net: net.as_ptr(),
@@ -52,9 +52,9 @@ impl NewSocket {
         // SAFETY: The socket is ours.
         unsafe {
             let sk = (*wanted.socket).sk;
-            // As much as waits is bounded here. Beyond that datagrams of a tunnel are not accounted for, as where they do
-            // not come to the queue: who fills all the memory that UDP may have must not cut it off. To be said before
-            // the first one comes.
+            // What waits is bounded here. Apart from that, a tunnel's datagrams are not accounted for, just as where
+            // they never get into the queue: whoever fills all the memory that UDP may have must not cut the tunnel
+            // off. To be set before the first datagram comes.
             bindings::sk_bypass_prot_mem(sk);
             (*sk).sk_rcvbuf = QUEUE_LIMIT;
             (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
@@ -126,7 +126,7 @@ impl Drop for NewSocket {
 unsafe extern "C" fn make(data: *mut core::ffi::c_void) -> kernel::ffi::c_long {
     // SAFETY: By the function's contract.
     let wanted = unsafe { &mut *data.cast::<Wanted>() };
-    // SAFETY: Who waits for us has the namespace.
+    // SAFETY: Whoever waits for us keeps the namespace.
     let made = unsafe {
         bindings::sock_create_kern(
             wanted.net,
@@ -156,7 +156,7 @@ pub(super) unsafe fn release<const N: usize>(sockets: [*mut bindings::sock; N]) 
             bindings::udp_tunnel_sock_release(sk);
         }
     }
-    // Until nobody receives by them any more: what comes next changes their accounts without a lock.
+    // Wait until nobody receives by them any more: what comes next changes their accounting without a lock.
     rcu::synchronize();
     for sk in there {
         // SAFETY: The reference is the one from above.
@@ -202,7 +202,7 @@ impl<R: Receiver> Sockets<R> {
         let sk = socket.sk();
         // SAFETY: The socket is ours.
         unsafe {
-            // The reference that `receiver` of the sockets holds outlives them.
+            // The reference that `Sockets::receiver` holds outlives the socket.
             bindings::sk_set_user_data(sk, receiver.as_raw().cast_mut().cast());
             (*sk).sk_data_ready = Some(Self::data_ready);
             if bound != 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sending: the route, the outer headers, and what they are made of.
+//! Sending: the route, the outer headers, and what determines them.
 
 use core::ptr;
 
@@ -32,27 +32,27 @@ use crate::net::skb::{
     TUNNEL_HEADROOM, //
 };
 
-/// What the outer header is to be, and the way that it goes.
+/// What the outer header is to be like, and which way it goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Outer<'a> {
     /// For routing and netfilter.
     pub(crate) mark: u32,
     /// The DS field.
     pub(crate) ds: u8,
-    /// Where to note what the route says that the path takes. With this routers are asked to say so, not to cut; what
-    /// is longer than they have said is cut here.
+    /// Where to note what the path takes, according to the route. If given, routers are asked to report that, not to
+    /// fragment; what is longer than they have reported is fragmented here.
     pub(crate) path_mtu: Option<&'a PathMtu>,
-    /// In whose statistics the core counts the datagram, a train like a single one: as sent, or as dropped.
+    /// In whose statistics the core counts the datagram as sent or as dropped; a train counts like a single one.
     pub(crate) dev: Option<&'a NetDevice>,
 }
 
 impl Outer<'_> {
-    /// Makes a packet, which is a payload only, ready to be counted: what is counted are the octets from the inner header
-    /// on. Returns the device.
+    /// Makes a packet, which is a payload only, ready to be counted: only octets from the inner header on count.
+    /// Returns the device.
     fn prepare(&self, skb: &Skb) -> *mut bindings::net_device {
         let dev = self.dev.map_or(ptr::null_mut(), NetDevice::as_ptr);
         let raw = skb.as_ptr();
-        // SAFETY: The packet is ours. The device lives until it has gone on to the one of its route.
+        // SAFETY: The packet is ours. The device lives until the packet has gone on to the device of its route.
         unsafe {
             bindings::skb_set_inner_network_header(raw, 0);
             (*raw)
@@ -68,8 +68,8 @@ impl Outer<'_> {
 impl<R: Receiver> Sockets<R> {
     /// Sends a payload. `to.source` is cleared when it cannot be used any more. Any context.
     ///
-    /// `cache` remembers the route. `false` if a device was given and the host dropped the datagram at once, by
-    /// netfilter or in a queue.
+    /// `cache` remembers the route. Returns `false` if a device was given and the host dropped the datagram at once,
+    /// by netfilter or in a queue.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl<R: Receiver> Sockets<R> {
                 addr, port, scope, ..
             } => self.send6(skb, addr, port, scope, bound, to, cache, outer),
         }?;
-        // If the tunnel leads through itself and another message has left meanwhile, this one has as well.
+        // If the tunnel leads through itself and another message has left meanwhile, so has this one.
         Ok(outer.dev.map(|dev| dev.sent_here(&bh)) != before || before.is_none())
     }
 
@@ -157,7 +157,7 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 };
-                // The address may have been taken away from us since, or be on the way that we had before.
+                // The address may no longer be ours, or belong to the way that we went before.
                 if flow.saddr != 0
                     && (came_elsewhere(net, ifindex, bound)
                         || bindings::inet_confirm_addr(
@@ -171,8 +171,8 @@ impl<R: Receiver> Sockets<R> {
                     forget(&mut flow, to);
                 }
                 let mut found = lookup4(net, &mut flow, sk);
-                // Or the way to the other side may go by another device now; but packets that came in through a VRF
-                // have its number.
+                // Or the way to the other side may go by another device now; but that cannot be told of packets that
+                // came in through a VRF, since they have its number.
                 let moved = match found {
                     Ok(route) => bound == 0 && (*route_device(route)).ifindex as u32 != ifindex,
                     Err(e) => e == EINVAL,
@@ -200,7 +200,7 @@ impl<R: Receiver> Sockets<R> {
                 const HEADERS: u32 = 20 + HEADER_LEN as u32;
                 let takes = bindings::dst_mtu(route.cast()).saturating_sub(HEADERS);
                 path_mtu.note(takes);
-                // What the path does not take all the same is cut here.
+                // What the path does not take is fragmented here.
                 if skb.longest() <= takes {
                     flags = (bindings::IP_DF as u16).to_be();
                 }
@@ -276,7 +276,7 @@ impl<R: Receiver> Sockets<R> {
                         cache.reset();
                     }
                 }
-                // A link that an address is on is another one than we are bound to, and not of its VRF either.
+                // The address is on a link that is neither the one that we are bound to nor part of that VRF.
                 let elsewhere = scope != 0 && bound != 0 && !is_part(net, scope, bound);
                 let found = if elsewhere {
                     Err(EINVAL)
@@ -349,9 +349,10 @@ unsafe fn is_part(net: *mut bindings::net, link: u32, whole: u32) -> bool {
         || unsafe { bindings::l3mdev_master_ifindex_by_index(net, link as i32) as u32 } == whole
 }
 
-/// Whether a packet that came in by the device with the number `link` did not come as those do that sockets take which
-/// are bound to the one with the number `bound`: it was on its way when they were bound. To the address that it was
-/// for the other side would answer by the old way. Zero stands for no device; a packet from a VRF has its number.
+/// Whether a packet that came in by the device with the number `link` did not come in where sockets that are bound to
+/// the device with the number `bound` take packets: it was on its way when they were bound. If its destination remained
+/// our source, the other side would answer by the old way. Zero stands for no device; a packet from a VRF has the VRF's
+/// number.
 ///
 /// # Safety
 ///
