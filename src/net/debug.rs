@@ -4,7 +4,7 @@
 //! or for a whole module, through `/sys/kernel/debug/dynamic_debug/control`.
 //!
 //! A site is a descriptor in a section of the module that the kernel finds when it loads the module. A
-//! site that is off costs one load of a word that is never written.
+//! site that is off costs one load of a word that changes only when somebody switches it on.
 //!
 //! C header: [`include/linux/dynamic_debug.h`](srctree/include/linux/dynamic_debug.h)
 

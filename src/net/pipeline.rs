@@ -144,7 +144,7 @@ struct CpuQueue<J: Job> {
     waiting: Atomic<usize>,
     /// Octets that waiting jobs have absorbed since they were queued.
     absorbed: Atomic<usize>,
-    /// Octets of jobs that other CPUs have processed and that have not been completed here yet.
+    /// Octets of jobs that other CPUs have processed and that nobody here has begun to complete yet.
     handed_over: Atomic<usize>,
     load: Load,
     /// Which CPU.
@@ -160,7 +160,8 @@ struct CpuState<J: Job> {
     processed: Chain<J>,
 }
 
-// SAFETY: The work item is used through the workqueue's functions only, the rest is locked.
+// SAFETY: The work item is used through the workqueue's functions only. The rest is locked, atomic, or, as `load`, used
+// by its own CPU alone, bottom halves off.
 unsafe impl<J: Job> Sync for CpuQueue<J> {}
 // SAFETY: As above.
 unsafe impl<J: Job> Send for CpuQueue<J> {}

@@ -62,7 +62,8 @@ pub(crate) struct Dying {
 /// chain does not use up the stack.
 const MAX_DEPTH: u32 = 1;
 
-/// Objects that exist. Those that wait for their grace period count as well, except for bare ones.
+/// Objects that exist. Those that wait for their grace period count as well, except for bare ones, if these were not
+/// too deep inside others ([`MAX_DEPTH`]).
 static LIVE: Atomic<isize> = Atomic::new(0);
 
 // In this order: the start of the memory is found from the head, which must not be far from it.
@@ -176,11 +177,11 @@ impl<T: Object> Shared<T> {
         }
     }
 
-    /// Looks at the object that a count was given up for.
+    /// Looks at an object by its address.
     ///
     /// # Safety
     ///
-    /// `ptr` came from [`Shared::into_raw`] of the same `T`; the object lives for `'a`.
+    /// `ptr` came from [`Shared::into_raw`] or [`Shared::as_raw`] of the same `T`; the object lives for `'a`.
     pub(super) unsafe fn borrow_raw<'a>(ptr: *const ()) -> SharedRef<'a, T> {
         SharedRef {
             // SAFETY: The caller's promise.
@@ -479,8 +480,8 @@ pub(super) fn any_left() -> bool {
     LIVE.load(Acquire) != 0
 }
 
-/// Waits until the memory of all dropped objects has been freed; to be called when the module is unloaded.
-/// Sleeps.
+/// Waits until the destructors of all dropped objects have run; to be called when the module is unloaded. The memory of
+/// bare ones is the allocator's to free, and may be freed later. Sleeps.
 ///
 /// The destructor of one object may drop another one, so one barrier is not enough. If objects remain,
 /// somebody still holds a count of them: that is a bug, and it is reported.

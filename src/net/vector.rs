@@ -55,6 +55,8 @@ impl<T> Vector<T> {
         if self.len < self.capacity {
             return Ok(());
         }
+        // What the allocator guarantees.
+        const { assert!(align_of::<T>() <= align_of::<u64>()) };
         let capacity = self.capacity.saturating_mul(2).max(FIRST);
         // SAFETY: The function checks the product for overflow.
         let data = unsafe { bindings::kvmalloc_array(capacity, size_of::<T>().max(1)) };

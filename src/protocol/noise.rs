@@ -61,7 +61,7 @@ fn hmac<C: Crypto>(out: &mut [u8; 32], key: &[u8; 32], parts: [&[u8]; 2]) {
 
 /// The key, zero-padded to a block, with each octet XORed with `mask`.
 fn fill<C: Crypto>(pad: &mut Secret<C, BLOCK_LEN>, key: &[u8; 32], mask: u8) {
-    // Sixteen octets at a time: there are twenty of these in a handshake.
+    // Sixteen octets at a time: there are forty of these in a handshake, on each side.
     let mask = u128::from_ne_bytes([mask; 16]);
     let key = [key.first_chunk::<16>(), key.last_chunk(), None, None];
     for (to, from) in pad.bytes_mut().chunks_exact_mut(16).zip(key) {
@@ -474,7 +474,7 @@ impl<C: Crypto> Handshake<C> {
     /// macs are still to be added.
     ///
     /// `random` makes the ephemeral key. `None` when no initiation was accepted, or a key in it is
-    /// of low order; no handshake is in progress then.
+    /// of low order; an initiation that was accepted is given up then.
     pub fn respond(
         &mut self,
         remote: &Remote<C>,

@@ -24,7 +24,7 @@ pub const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
 pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
 /// An initiation that is not answered is repeated after this time; none is sent earlier.
 pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
-/// An empty message is sent this long after the last data came in, if nothing else was sent.
+/// An empty message is sent this long after data came in, if nothing else was sent meanwhile.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The keys of one session. Immutable; counters and the replay window are kept by its user.

@@ -15,12 +15,13 @@ use super::time::{
     Instant, //
 };
 
-/// A handshake is given up after this time without a response (§6.1).
+/// A handshake is given up about this long after its first initiation (§6.1); counted in attempts, see [`MAX_RETRIES`].
 pub const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
 /// A deadline for an initiation is put off by a random time up to this, lest both sides of a lost
 /// session keep sending at the same moment (§6.1).
 pub const JITTER_MAX: Duration = Duration::from_nanos(Duration::from_secs(1).as_nanos() / 3);
-/// Initiations that are repeated before a handshake is given up.
+/// So many times the time-out of an initiation fits into [`REKEY_ATTEMPT_TIME`]. The repetition after that is the last:
+/// as with the in-tree driver there are 20 initiations in all, and the end comes after 100 seconds or a little more.
 pub const MAX_RETRIES: u32 = (REKEY_ATTEMPT_TIME.as_nanos() / REKEY_TIMEOUT.as_nanos()) as u32;
 /// All keys are wiped this long after the last session began (§6.3).
 pub const KEYS_LIFETIME: Duration = REJECT_AFTER_TIME.times(3);

@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE=1
 plan 47
 options() { a python3 /src/scripts/options wg0 "$@"; }
 bind() { options bind="$1" >/dev/null; }
-# Messages that have come to b by a device, and those that a has taken from others. usage: came DEVICE
+# Messages that have come to b by a device. usage: came DEVICE
 came() {
 	b nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
 }

@@ -211,7 +211,7 @@ more_came() {
 	[ "$(statistic "$1" rx_packets)" -gt "$2" ]
 }
 
-# A field of wg show's dump of a's only peer. usage: peer_field NAMESPACE NUMBER
+# A field of wg show's dump of a namespace's only peer. usage: peer_field NAMESPACE NUMBER
 peer_field() {
 	ip netns exec "$1" wg show wg0 dump | sed -n 2p | cut -f "$2"
 }

@@ -14,7 +14,7 @@ use crate::net::rcu::{
 };
 use crate::net::skb::Skb;
 
-/// Octets of a message; what is longer is not sent.
+/// Octets of a message, at least; one that is much longer is not sent.
 const ROOM: u32 = 512;
 
 /// `GENL_MCAST_CAP_NET_ADMIN`, which bindgen does not see through.

@@ -18,7 +18,7 @@ use super::super::netdev::Net;
 use super::super::skb::Skb;
 use super::Message;
 
-/// Octets of an answer.
+/// Octets of an answer, at least.
 const ROOM: u32 = 512;
 
 /// A request.
@@ -100,7 +100,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// Those of `write`, and `EMSGSIZE` when the message gets longer than [`ROOM`]; nothing was sent then.
+    /// Those of `write`, for example `EMSGSIZE` when the message gets much longer than [`ROOM`]; `ENOMEM`; and those of
+    /// the requester's socket. Nothing was sent then.
     pub(crate) fn reply(&self, write: impl FnOnce(&mut Message<'_>) -> Result) -> Result {
         // SAFETY: By the type invariant the information lives, and with it the namespace and its socket; the
         // buffer is ours until the last call takes it.
@@ -126,7 +127,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Overwrites the secrets of the request with zeros. Taking the request ends all use of its attributes.
+    /// Overwrites the secrets of the request with zeros. It takes the request, which its handler has only borrowed: so
+    /// nobody has an attribute of it any more.
     pub(super) fn wipe(self, secrets: &[&[u16]]) {
         let (start, len) = self.octets();
         // SAFETY: The message's buffer is ours to write while it is handled, and what was borrowed from it

@@ -20,6 +20,8 @@ const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 
 /// The operations of `T`'s devices.
 pub(super) const fn ops<T: LinkDriver>() -> bindings::ethtool_ops {
+    // For none the core would hand out no room, not even an empty one.
+    assert!(!T::STATISTICS.is_empty());
     bindings::ethtool_ops {
         get_sset_count: Some(count::<T>),
         get_strings: Some(names::<T>),
