@@ -43,10 +43,10 @@ demo: modules ## a tunnel between this driver and the in-tree one, in two guests
 	@scripts/demo
 
 test: modules ## all tests that a change has to pass
-	@scripts/run-tests check host guest recipes interop
+	@scripts/run-tests check guest host recipes interop
 
 test-full: modules ## the slow ones as well, other programs and peers, and the kernel's own selftest
-	@FULL=1 scripts/run-tests check host guest recipes clients peers interop upstream
+	@FULL=1 scripts/run-tests check guest host recipes clients peers interop upstream
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host

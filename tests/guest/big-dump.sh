@@ -8,7 +8,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 5
 ip link add wg0 type wireguard
-python3 big-dump.py "${PEERS:-5000}" "${IPS:-50}"
-FAILED=$?
+checks_of python3 big-dump.py "${PEERS:-5000}" "${IPS:-50}"
 ip link del wg0
 finish

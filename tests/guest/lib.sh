@@ -32,6 +32,15 @@ check() {
 	fi
 }
 
+# Runs a program that prints checks, which count as those of this script. usage: checks_of COMMAND...
+checks_of() {
+	local code
+	PYTHONUNBUFFERED=1 "$@" | tee /tmp/checks
+	code=${PIPESTATUS[0]}
+	TESTS=$((TESTS + $(grep -cE '^(not )?ok ' /tmp/checks)))
+	[ "$code" -eq 0 ] || FAILED=$((FAILED + 1))
+}
+
 # Passes if the command fails. usage: refuse "what is refused" COMMAND...
 refuse() {
 	local what=$1

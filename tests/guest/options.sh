@@ -17,8 +17,8 @@ off="bind=none copy-dscp=off path-mtu=off link-local=off"
 on="copy-dscp=on path-mtu=on link-local=off"
 ip link add wg0 type wireguard
 ip link add dummy0 type dummy 2>/dev/null || ip link add dummy0 type veth peer name dummy1
-python3 options.py $((wire + 22)) || FAILED=$((FAILED + $?))
-PLANNED=$((wire + 22)) TESTS=$wire
+PLANNED=$((wire + 22))
+checks_of python3 options.py $PLANNED
 
 check "the tool shows that all is off" is "$(options wg0)" "interface=wg0 $off"
 check "it sets, and shows what is set" is "$(options wg0 bind=lo copy-dscp=on path-mtu=on)" "interface=wg0 bind=lo $on"

@@ -11,7 +11,7 @@ plan 41
 for scenario in renewal late expired keepalive persistent silence nobody zeroing; do
 	topology
 	echo 'module wireguard +p' >/sys/kernel/debug/dynamic_debug/control
-	python3 timers.py $scenario || FAILED=1
+	checks_of python3 timers.py $scenario
 	teardown
 done
 echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
