@@ -171,8 +171,10 @@ impl Outgoing {
                 .iter()
                 .take(train::capacity(len))
                 .take_while(|skb| {
-                    let stamp_fits = core::mem::take(&mut first) || !skb.wants_timestamp();
-                    plan.message_len(skb.len()) == len && rest_of(skb) == rest && stamp_fits
+                    let begins = core::mem::take(&mut first);
+                    plan.message_len(skb.len()) == len
+                        && rest_of(skb) == rest
+                        && (begins || !skb.wants_timestamp())
                 })
                 .count();
             if run < 2 {

@@ -80,10 +80,7 @@ impl NewSocket {
                 sin_port: port.to_be(),
                 ..Default::default()
             };
-            (
-                (&raw const v4).cast_mut().cast(),
-                core::mem::size_of_val(&v4),
-            )
+            raw_address(&v4)
         } else {
             // SAFETY: The socket is ours.
             kernel::error::to_result(unsafe { bindings::ip6_sock_set_v6only(self.sk()) })?;
@@ -92,13 +89,10 @@ impl NewSocket {
                 sin6_port: port.to_be(),
                 ..Default::default()
             };
-            (
-                (&raw const v6).cast_mut().cast(),
-                core::mem::size_of_val(&v6),
-            )
+            raw_address(&v6)
         };
         // SAFETY: The socket is ours, and the address is good for its length; it is only read.
-        kernel::error::to_result(unsafe { bindings::kernel_bind(self.0, address, len as i32) })
+        kernel::error::to_result(unsafe { bindings::kernel_bind(self.0, address, len) })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -111,6 +105,14 @@ impl NewSocket {
         core::mem::forget(self);
         sk
     }
+}
+
+/// An address of any family as the core's functions take it: where it is, and its length.
+fn raw_address<T>(address: &T) -> (*mut bindings::sockaddr_unsized, i32) {
+    (
+        (&raw const *address).cast_mut().cast(),
+        size_of::<T>() as i32,
+    )
 }
 
 impl Drop for NewSocket {
