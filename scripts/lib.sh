@@ -151,6 +151,13 @@ end_group() {
 	GROUP=
 }
 
+# Lets a signal end the script in a way that its trap for EXIT runs.
+exit_on_signals() {
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
 # To be called by a script before it does anything: all that it starts, such as guests, then ends with it, however it
 # ends. The script is run again, as a process group, and does its work after this call. usage: with_all_it_starts "$@"
 with_all_it_starts() {
@@ -159,9 +166,7 @@ with_all_it_starts() {
 		return
 	fi
 	trap end_group EXIT
-	trap 'exit 129' HUP
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	exit_on_signals
 	run_group env IN_GROUP=1 "$0" "$@" </dev/null
 	exit "$GROUP_CODE"
 }
@@ -176,9 +181,7 @@ step() {
 	shift 2
 	STEP_LOG=$(mktemp "${TMPDIR:-/tmp}/wireguard-rust.XXXXXX")
 	trap 'end_group; rm -f "$STEP_LOG"' EXIT
-	trap 'exit 129' HUP
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	exit_on_signals
 	say "  $what ..."
 	run_group "$@" >"$STEP_LOG" 2>&1 </dev/null
 	if [ "$GROUP_CODE" -ne 0 ]; then
