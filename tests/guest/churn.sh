@@ -57,7 +57,7 @@ echo "# $rounds rounds"
 check "there were rounds" test "$rounds" -ge 1
 b pkill iperf3
 wait
-carried=$(($(b cat /sys/class/net/wg0/statistics/rx_packets) + $(b cat /sys/class/net/wg0/statistics/tx_packets)))
+carried=$(($(statistic b rx_packets) + $(statistic b tx_packets)))
 check "packets were carried ($carried)" test "$carried" -gt $((rounds * 10))
 check "traffic afterwards" wait_for 20 ip netns exec a ping -c 1 -W 1 192.168.241.2
 ip netns del c

@@ -54,12 +54,9 @@ check "a host of one network reaches one of the other" at host1 ping -c 3 -i 0.2
 check "and the other way" at host2 ping -c 3 -i 0.2 -W 5 192.168.1.100
 # node1 takes an address of node2's network: the server drops what it sends from it.
 ip -n node1 addr add 192.168.2.77/32 dev lo
-refused() {
-	at server cat /sys/class/net/wg0/statistics/rx_errors
-}
-before=$(refused)
+before=$(statistic server rx_errors)
 at node1 ping -c 1 -W 1 -I 192.168.2.77 192.168.10.1 >/dev/null
-check "a node cannot speak for the other's network" is $(($(refused) - before)) 1
+check "a node cannot speak for the other's network" is $(($(statistic server rx_errors) - before)) 1
 check "its own address it may use" at node1 ping -c 1 -W 3 -I 192.168.10.40 192.168.10.1
 power_off
 finish
