@@ -185,11 +185,6 @@ void net_helper_page_pool_free_va(struct page_pool *pool, void *va, bool allow_d
 	page_pool_free_va(pool, va, allow_direct);
 }
 
-void net_helper_skb_copy_priority(struct sk_buff *to, const struct sk_buff *from)
-{
-	to->priority = from->priority;
-}
-
 void net_helper_skb_copy_timestamp_request(struct sk_buff *to, const struct sk_buff *from)
 {
 	skb_shinfo(to)->tx_flags |= skb_shinfo(from)->tx_flags & SKBTX_ANY_TSTAMP;

@@ -364,8 +364,9 @@ impl Skb {
         }
     }
 
-    /// Gives the packet the flow and the priority of another one, and the time when it is to leave, if there is one: a
-    /// time that does not name its clock is that of an arrival.
+    /// Gives the packet the flow of another one, and the time when it is to leave, if there is one: a time that does not
+    /// name its clock is that of an arrival. Not the priority, as for what is sealed in its place
+    /// ([`LinearSkb::prepare_outer`]): in a queue that heeds it, one part of a flow would overtake the other.
     pub(super) fn copy_flow(&mut self, model: &Self) {
         let from = model.as_ptr();
         // SAFETY: Both are ours.
@@ -381,7 +382,6 @@ impl Skb {
             if clock != 0 {
                 (*self.as_ptr()).__bindgen_anon_2 = (*from).__bindgen_anon_2;
             }
-            bindings::skb_copy_priority(self.as_ptr(), from);
         }
     }
 
@@ -429,7 +429,11 @@ impl Skb {
     }
 
     /// The packet, or a copy of its `sk_buff` if somebody else has a reference to that.
-    fn unshare(self) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; the packet is gone.
+    pub(crate) fn unshare(self) -> Result<Self> {
         // SAFETY: Ownership goes through the function: it returns the packet, a copy, or nothing.
         let skb = unsafe { bindings::skb_share_check(self.into_raw(), bindings::GFP_ATOMIC_MASK) };
         let ptr = NonNull::new(skb).ok_or(ENOMEM)?;

@@ -159,7 +159,7 @@ impl<'a> Train<'a> {
         Ok(())
     }
 
-    /// The packet, with flow, priority and socket of `model`.
+    /// The packet, with flow and socket of `model`.
     ///
     /// # Errors
     ///

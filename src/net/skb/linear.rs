@@ -196,7 +196,7 @@ impl LinearSkb {
         Ok(unsafe { core::slice::from_raw_parts_mut(to, len) })
     }
 
-    /// The packet as a payload of its own, with flow, priority and socket of `model`.
+    /// The packet as a payload of its own, with flow and socket of `model`.
     pub(crate) fn into_message(self, model: &Skb) -> Skb {
         let mut skb = self.0;
         // SAFETY: The packet is ours.

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# guest: --icount
+# A tunnel between other devices. Above it and below it there may be further tunnels, as many as with a driver that sends
+# from a thread; and to a queue below it that heeds priorities, all messages are of the same one, as with the in-tree
+# driver, whether they leave one by one or in trains: otherwise one part of a flow would overtake the other.
+
+cd "$(dirname "$0")" && source ./lib.sh
+plan 12
+
+# Adds a device to both namespaces, with the addresses 10.NET.0.1 and .2. usage: layer NET NAME OPTION...
+layer() {
+	local n i=1
+	for n in a b; do
+		ip -n $n link add "$2" "${@:3}" || return
+		ip -n $n addr add "10.$1.0.$i/24" dev "$2"
+		ip -n $n link set "$2" up
+		i=2
+	done
+}
+# Usage: none_lost ADDRESS
+none_lost() { a ping -q -c 20 -i 0.1 -W 5 "$1" | grep ' 0% packet loss'; }
+no_loop() { not grep -i 'dead loop' <(dmesg); }
+bulk() { tcp a "$1" 2M && tcp b "$2" 2M; }
+
+# Between a bridge and VXLAN above, and IP in IP below.
+topology
+for n in a b; do
+	[ $n = a ] && here=1 there=2 || { here=2 there=1; }
+	ip -n $n link add below type ipip local 10.0.0.$here remote 10.0.0.$there
+	ip -n $n addr add 10.2.0.$here/24 dev below
+	ip -n $n link set below up
+	ip -n $n link add above type vxlan id 7 dstport 4789 local 192.168.241.$here remote 192.168.241.$there
+	ip -n $n link set above mtu 1370 up
+done
+layer 3 bridge mtu 1370 type bridge
+for n in a b; do
+	ip -n $n link set above master bridge
+done
+a wg set wg0 peer "$PUB_B" endpoint 10.2.0.2:2000
+b wg set wg0 peer "$PUB_A" endpoint 10.2.0.1:1000
+check "there is a session" session
+check "the tunnel leads through the other one" is "$(peer_field b 3)" 10.2.0.1:1000
+check "no packet is lost below a bridge and VXLAN, and above IP in IP" none_lost 10.3.0.2
+check "nor of another size" a ping -q -c 3 -i 0.2 -W 5 -s 1300 10.3.0.2
+check "TCP" bulk 10.3.0.2 10.3.0.1
+check "the kernel took nothing for a loop" no_loop
+teardown
+
+# Packets with a priority of their own.
+topology
+session
+a nft -f - <<-EOT
+	table inet watch {
+		counter none { }
+		counter other { }
+		counter inner { }
+		chain inside {
+			type filter hook output priority 0
+			oifname wg0 meta priority set 1:5 counter name inner
+		}
+		chain outside {
+			type filter hook postrouting priority 0
+			oifname != veth0 accept
+			meta l4proto != udp accept
+			udp dport != 2000 accept
+			meta priority none counter name none accept
+			counter name other
+		}
+	}
+EOT
+counted() { a nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'; }
+before=$(device_counter a tx_trains)
+check "TCP with a priority" tcp a 192.168.241.2 2M
+check "its packets had it" test "$(counted inner)" -ge 30
+check "they left in trains" test $(($(device_counter a tx_trains) - before)) -ge 10
+check "and one by one" a ping -q -c 3 -i 0.2 -W 5 192.168.241.2
+check "all without it" is "$(counted other)" 0
+check "they were seen" test "$(counted none)" -ge 30
+teardown
+finish
