@@ -43,6 +43,7 @@ use crate::net::bh::BhGuard;
 use crate::net::errno::*;
 use crate::net::icmp;
 use crate::net::netdev::{
+    self,
     NetDevice,
     Stat, //
 };
@@ -84,6 +85,11 @@ const MAX_COLLECTED: usize = 128;
 /// messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the network may
 /// put them out of order as well.
 const MAX_LAG: u64 = 768;
+
+/// How many devices and tunnels a packet may have passed on its way here ([`netdev::nesting`]) to be sealed on the spot.
+/// What a worker sends begins at zero again. The kernel drops what goes through more than five: our own encapsulation
+/// is one, and there is room for another tunnel below. Three are this device under a VXLAN or the like.
+const MAX_NESTING: usize = 3;
 
 /// Room before a message: the outer IPv6 and UDP headers, the link layer's, and our own.
 pub(crate) const HEADROOM: usize = TUNNEL_HEADROOM + DATA_HEADER_LEN;
@@ -169,7 +175,7 @@ pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Re
     }
 }
 
-/// Sends one packet to `peer`, or stages it until there is a keypair. Any context.
+/// Sends one packet to `peer`, or stages it until there is a keypair. Bottom halves off.
 fn send(peer: &Shared<Peer>, skb: Skb) {
     let now = now();
     let keypair = {
@@ -188,6 +194,8 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
         let workers = &peer.device.workers;
         let started = if collect {
             workers.collect.collect(peer.clone(), job).map(|()| None)
+        } else if netdev::nesting() > MAX_NESTING {
+            workers.seal.submit(peer.clone(), job).map(|()| None)
         } else {
             workers.seal.start(peer.clone(), job)
         };

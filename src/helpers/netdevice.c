@@ -62,6 +62,11 @@ struct net *net_helper_rtnl_newlink_link_net(struct rtnl_newlink_params *p)
 	return rtnl_newlink_link_net(p);
 }
 
+int net_helper_dev_recursion_level(void)
+{
+	return dev_recursion_level();
+}
+
 void net_helper_netdev_set_lltx(struct net_device *dev)
 {
 	dev->lltx = true;

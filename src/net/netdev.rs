@@ -50,6 +50,13 @@ impl fmt::Display for DisplayName {
     }
 }
 
+/// How many devices and tunnels the packet that is being transmitted on this CPU has passed on its way, without a queue in
+/// between: the kernel's own count. Bottom halves off.
+pub(crate) fn nesting() -> usize {
+    // SAFETY: No requirements.
+    unsafe { bindings::dev_recursion_level() as usize }
+}
+
 /// A network device; exists behind references only.
 #[repr(transparent)]
 pub(crate) struct NetDevice(Opaque<bindings::net_device>);
