@@ -118,7 +118,11 @@ enum State {
 /// `EPROTONOSUPPORT` for what is not IP, `ENOKEY` when no peer has the destination among its allowed
 /// IPs, `EDESTADDRREQ` when the peer has no endpoint. For the latter two the source also gets an ICMP
 /// message.
-pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, mut skb: Skb) -> Result {
+pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, skb: Skb) -> Result {
+    // Its control block is ours from here on.
+    let mut skb = skb
+        .unshare()
+        .inspect_err(|_| device.count_tx_dropped(Dropped::TxNoMemory, 1))?;
     let guard = rcu::read_lock();
     let peer = match skb.inner_protocol() {
         Some(IpVersion::V4) => skb
