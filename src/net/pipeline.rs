@@ -110,7 +110,7 @@ pub(crate) struct Ready<'a, J: Job> {
     job: J,
     owner: Shared<J::Owner>,
     lane: NonNull<Lane<J>>,
-    load: &'a Load,
+    cpu: &'a CpuQueue<J>,
     begun: u64,
     bh: BhGuard,
 }
@@ -126,8 +126,8 @@ impl<J: Job> Drop for Ready<'_, J> {
         job.process(owner, bh);
         J::with_scope(bh, |scope| job.complete(owner, scope, bh));
         // SAFETY: By the type invariant the lane lives as long as its owner, which is dropped after this.
-        flush(unsafe { self.lane.as_ref() }, &self.bh);
-        self.load.leave(self.begun);
+        flush(unsafe { self.lane.as_ref() }, self.cpu, &self.bh);
+        self.cpu.load.leave(self.begun);
     }
 }
 
@@ -144,7 +144,7 @@ struct CpuQueue<J: Job> {
     waiting: Atomic<usize>,
     /// Octets that waiting jobs have absorbed since they were queued.
     absorbed: Atomic<usize>,
-    /// Octets of jobs that other CPUs have processed and that nobody here has begun to complete yet.
+    /// Octets of jobs that were processed before and that nobody here has begun to complete yet.
     handed_over: Atomic<usize>,
     load: Load,
     /// Which CPU.
@@ -156,7 +156,8 @@ struct CpuState<J: Job> {
     waiting: Chain<J>,
     /// What these cost, not counting what they have absorbed.
     cost: usize,
-    /// Jobs that other CPUs have processed and that have to be completed here.
+    /// Jobs that were processed before, on other CPUs, and have to be completed here; and those at which [`flush`]
+    /// stopped.
     processed: Chain<J>,
 }
 
@@ -250,7 +251,7 @@ impl<J: Job> Pipeline<J> {
                     lane: NonNull::from(lane),
                     owner,
                     begun: cpu.load.enter(),
-                    load: &cpu.load,
+                    cpu,
                     bh,
                 }));
             }
@@ -282,7 +283,7 @@ impl<J: Job> Pipeline<J> {
     ///
     /// The job comes back when too much waits already or there is no memory.
     pub(crate) fn submit(&self, owner: Shared<J::Owner>, job: J) -> Result<(), J> {
-        let cost = job.cost();
+        let cost = job.cost().max(1);
         let Some(cpu) = self.cpus.get(self.choose()).map(|cpu| &**cpu) else {
             return Err(job);
         };
@@ -419,9 +420,13 @@ impl<J: Job> CpuQueue<J> {
         batch
     }
 
-    /// Takes some of the jobs that others have processed for this CPU.
+    /// Takes some of the jobs that were processed before and are to be completed here.
     fn take_processed(&self) -> Chain<J> {
         let mut batch = Chain::new();
+        // Whoever adds some has the worker look here again.
+        if self.handed_over.load(Relaxed) == 0 {
+            return batch;
+        }
         let mut cost = 0usize;
         let mut state = self.state.lock();
         for _ in 0..BATCH_JOBS {
@@ -438,7 +443,7 @@ impl<J: Job> CpuQueue<J> {
         batch
     }
 
-    /// Takes over jobs that another CPU has processed and whose home is this queue; `cost` is their total.
+    /// Takes over jobs that have been processed and are to be completed here; `cost`, which is not zero, is their total.
     fn hand_over(&self, jobs: Chain<J>, cost: usize) {
         {
             let mut state = self.state.lock();
@@ -463,7 +468,7 @@ impl<J: Job> CpuQueue<J> {
                     let more = chain
                         .first()
                         .is_some_and(|next| ptr::eq((*node.as_ptr()).lane, (*next.as_ptr()).lane));
-                    finish(node.as_ptr(), !more, bh);
+                    finish(node.as_ptr(), !more, self, bh);
                     continue;
                 }
                 let mut cost = Node::whole_cost(node.as_ptr());
@@ -485,11 +490,7 @@ impl<J: Job> CpuQueue<J> {
     /// Processes and completes some jobs; `false` when none is left.
     fn run_batch(&self) -> bool {
         let bh = bh::disable();
-        let processed = if J::ON_ONE_CPU {
-            self.take_processed()
-        } else {
-            Chain::new()
-        };
+        let processed = self.take_processed();
         let mut any = processed.first().is_some();
         // SAFETY: All were taken from queues and have been processed.
         unsafe { self.finish_chain(processed, &bh) };

@@ -3,12 +3,16 @@
 //! The order in which jobs are completed.
 
 use core::cell::UnsafeCell;
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
 use super::{
+    Chain,
     CpuQueue,
     Job, //
 };
@@ -28,7 +32,7 @@ use crate::new_bh_lock;
 /// `lane` is the job's lane and part of `owner`, `cpu` is the queue that the node is on or was taken from, and `home`
 /// is that of the CPU where it has to be completed; all live as long as the node. `stage` and `absorbed` are guarded
 /// by the lane's lock. While the job waits, only the holder of that lock uses it; while it is in work, only the worker
-/// that took it does; and when it is done, only the one that flushes the lane.
+/// that took it does; and when it is done, only the one that flushes the lane. `cost` is not zero.
 pub(super) struct Node<J: Job> {
     pub(super) job: UnsafeCell<J>,
     pub(super) owner: Shared<J::Owner>,
@@ -56,6 +60,10 @@ impl<J: Job> Node<J> {
         unsafe { (*this).cost.saturating_add((*this).absorbed) }
     }
 }
+
+/// Jobs of about this much [`Job::cost`] are completed in one go. While it lasts, bottom halves are off; there may be
+/// as much as the limit for the lane, and more keeps coming.
+const FLUSH_COST: usize = 256 << 10;
 
 /// How far a submitted job has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -263,9 +271,15 @@ impl<J: Job> Lane<J> {
 ///
 /// # Safety
 ///
-/// The caller has taken `node` from a CPU queue and has processed it; it is the worker of the node's home, if the
-/// node has one. Without `may_flush`, it holds another node of the same lane that it will finish with `may_flush`.
-pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool, bh: &BhGuard) {
+/// The caller has taken `node` from a CPU queue and has processed it; it is the worker of `cpu`, and of the node's home,
+/// if the node has one. Without `may_flush`, it holds another node of the same lane that it will finish with
+/// `may_flush`.
+pub(super) unsafe fn finish<J: Job>(
+    node: *mut Node<J>,
+    may_flush: bool,
+    cpu: &CpuQueue<J>,
+    bh: &BhGuard,
+) {
     // SAFETY: Until it is done, nobody else uses the node, and the lane lives as long as the node.
     let lane = unsafe { &*(*node).lane };
     let mut state = lane.state.lock();
@@ -278,31 +292,55 @@ pub(super) unsafe fn finish<J: Job>(node: *mut Node<J>, may_flush: bool, bh: &Bh
     // keeps the lane alive.
     state.flushing = true;
     drop(state);
-    flush(lane, bh);
+    flush(lane, cpu, bh);
 }
 
-/// Completes what the lane has ready, and gives up the right to do so. The caller has that right, and
-/// something that keeps the lane alive until the first job has been completed here.
-pub(super) fn flush<J: Job>(lane: &Lane<J>, bh: &BhGuard) {
+/// Completes what the lane has ready, and gives up the right to do so. After [`FLUSH_COST`] the rest is left to the
+/// worker of `cpu`, which is that of the lane's home if it has one. The caller has that right, and something that keeps
+/// the lane alive until the first job has been completed here.
+pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, bh: &BhGuard) {
     let mut last: Option<KBox<Node<J>>> = None;
-    loop {
+    let mut spent = 0usize;
+    let rest = loop {
         let mut state = lane.state.lock();
-        if !state.head_is_done() {
+        let ready = state.head_is_done();
+        if !ready || spent >= FLUSH_COST {
             state.flushing = false;
             if J::ON_ONE_CPU {
                 state.completed = clock::ticks();
             }
-            break;
+            break NonNull::new(state.head).filter(|head| {
+                if ready {
+                    // SAFETY: The lane owns the node, and its stage is guarded by the lock. As it is not done any
+                    // more, it is ours until it is finished once more; what is behind it waits for that.
+                    unsafe { (*head.as_ptr()).stage = Stage::InWork };
+                }
+                ready
+            });
         }
         drop(state);
         // The scope ends before anybody else may go on, since its end may be what makes the order visible to others.
         J::with_scope(bh, |mut scope| {
-            while let Some(mut current) = lane.pop_done() {
+            while spent < FLUSH_COST {
+                let Some(mut current) = lane.pop_done() else {
+                    break;
+                };
+                // SAFETY: It is ours alone, and nothing is added to its job any more.
+                spent = spent.saturating_add(unsafe { Node::whole_cost(&raw const *current) });
                 let Node { job, owner, .. } = &mut *current;
                 job.get_mut().complete(owner, scope.as_mut(), bh);
                 last = Some(current);
             }
         });
-    }
+    };
     drop(last);
+    if let Some(head) = rest {
+        let mut chain = Chain::new();
+        // SAFETY: The node has been processed, is not done, and on no chain.
+        let cost = unsafe {
+            chain.push(head);
+            Node::whole_cost(head.as_ptr())
+        };
+        cpu.hand_over(chain, cost);
+    }
 }
