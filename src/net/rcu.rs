@@ -464,8 +464,8 @@ impl<T> RawSlot<T> {
         self.0.store(ptr, Release);
     }
 
-    pub(super) fn take(&self) -> *mut T {
-        self.0.xchg(core::ptr::null_mut(), Full)
+    pub(super) fn swap(&self, ptr: *mut T) -> *mut T {
+        self.0.xchg(ptr, Full)
     }
 }
 

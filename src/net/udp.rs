@@ -197,9 +197,8 @@ impl<R: Receiver> Sockets<R> {
     }
 
     fn replace(&self, v4: *mut bindings::sock, v6: *mut bindings::sock) {
-        let old = [self.v4.take(), self.v6.take()];
-        self.v4.store(v4);
-        self.v6.store(v6);
+        // In one step each: a sender finds the old one or the new one.
+        let old = [self.v4.swap(v4), self.v6.swap(v6)];
         if old.iter().any(|sk| !sk.is_null()) {
             rcu::synchronize();
             // SAFETY: By the type invariant; no sender can have them any more.
