@@ -62,22 +62,25 @@ impl Queue {
     }
 
     /// A queue whose items run on the CPU that they are queued for, ahead of ordinary threads, and
-    /// also when memory is short.
+    /// also when memory is short. They may compute for long: other queues' items there need not wait for them.
     pub(crate) fn percpu_highpri(name: &'static CStr) -> Result<Self> {
         Self::new(
             name,
             bindings::wq_flags_WQ_PERCPU
                 | bindings::wq_flags_WQ_HIGHPRI
+                | bindings::wq_flags_WQ_CPU_INTENSIVE
                 | bindings::wq_flags_WQ_MEM_RECLAIM,
         )
     }
 
     /// A queue whose items run on the CPU that they are queued for, in turn with ordinary threads, and also
-    /// when memory is short.
+    /// when memory is short. They may compute for long, as above.
     pub(crate) fn percpu(name: &'static CStr) -> Result<Self> {
         Self::new(
             name,
-            bindings::wq_flags_WQ_PERCPU | bindings::wq_flags_WQ_MEM_RECLAIM,
+            bindings::wq_flags_WQ_PERCPU
+                | bindings::wq_flags_WQ_CPU_INTENSIVE
+                | bindings::wq_flags_WQ_MEM_RECLAIM,
         )
     }
 
@@ -92,7 +95,9 @@ impl Queue {
     }
 
     /// Makes the object's task run `delay` nanoseconds from now, rounded up to the tick, in place of any time
-    /// set before. One reference is kept until then. Any context.
+    /// set before. One reference is kept until then. Any context, but not while another CPU is in `cancel` for the
+    /// object, which must have been shut for `schedule` before: the kernel refuses the item then, and the reference
+    /// would stay.
     pub(crate) fn schedule<T: Runnable>(&self, object: &Shared<T>, delay: u64) {
         self.add(object, delay, bindings::mod_delayed_work_on, false);
     }
