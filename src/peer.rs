@@ -462,13 +462,14 @@ impl Peer {
         this.purge_staged(Dropped::Closed);
         this.stop_timers(false);
         Queue::cancel(this);
+        // Not before: its task may have been sending one. The next start has not to wait for its answer.
+        this.timers.lock().machine.forget_last_initiation();
         this.clear_keys();
     }
 
     fn stop_timers(&self, close: bool) {
         let mut side = self.timers.lock();
         side.machine.stop();
-        side.machine.forget_last_initiation();
         side.initiate = None;
         side.session_ends = None;
         side.announce = None;
