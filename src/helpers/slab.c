@@ -4,7 +4,8 @@
 
 void *net_helper_kvmalloc_array(size_t n, size_t size)
 {
-	return kvmalloc_array(n, size, GFP_KERNEL);
+	/* User space says how many; more than INT_MAX octets are its error and no reason to warn. */
+	return kvmalloc_array(n, size, GFP_KERNEL | __GFP_NOWARN);
 }
 
 void *net_helper_kmalloc_kernel(size_t size)
