@@ -15,16 +15,20 @@
 // Explicit paths, so that the tests on the host find the files, too.
 #[path = "allowed_ips/address.rs"]
 mod address;
+#[path = "allowed_ips/list.rs"]
+mod list;
 #[path = "allowed_ips/replace.rs"]
 mod replace;
 
 pub(crate) use address::Prefix;
+pub(crate) use list::PrefixList;
 
 use address::{
     Address,
     Bits,
     Net, //
 };
+use list::Listed;
 
 use kernel::prelude::*;
 use kernel::sync::atomic::{
@@ -42,7 +46,6 @@ use crate::net::rcu::{
     SharedRef,
     Slot, //
 };
-use crate::net::vector::Vector;
 
 /// What a prefix can belong to.
 pub(crate) trait Owner: Object + Sized {
@@ -107,65 +110,6 @@ impl<V: Owner, A: Address> Node<V, A> {
     /// Whether `address` begins with the node's prefix.
     fn leads_to(&self, address: A) -> bool {
         self.net.address.same(address, self.mask)
-    }
-}
-
-/// A node in its owner's list.
-pub(crate) enum Listed<V: Owner> {
-    /// Of IPv4.
-    V4(Shared<Node<V, u32>>),
-    /// Of IPv6.
-    V6(Shared<Node<V, Bits>>),
-}
-
-impl<V: Owner> Listed<V> {
-    fn position(&self) -> &Atomic<u32> {
-        match self {
-            Self::V4(node) => &node.position,
-            Self::V6(node) => &node.position,
-        }
-    }
-
-    /// Takes the prefix away from its owner, whether the node is still in the trie or not.
-    fn disown(&self) {
-        match self {
-            Self::V4(node) => node.owner.set(None),
-            Self::V6(node) => node.owner.set(None),
-        }
-    }
-}
-
-/// The prefixes of one owner.
-pub(crate) struct PrefixList<V: Owner>(Vector<Listed<V>>);
-
-impl<V: Owner> PrefixList<V> {
-    /// No prefixes.
-    pub(crate) const fn new() -> Self {
-        Self(Vector::new())
-    }
-
-    /// The prefix at `index`; `None` beyond the last. Prefixes are in the order in which they were added,
-    /// apart from those that took the place of a removed one.
-    pub(crate) fn get(&self, index: usize) -> Option<Prefix> {
-        self.0.get(index).map(|node| match node {
-            Listed::V4(node) => Prefix::V4(node.net),
-            Listed::V6(node) => Prefix::V6(node.net),
-        })
-    }
-
-    fn add(&mut self, node: Listed<V>) -> Result {
-        node.position()
-            .store(u32::try_from(self.0.len()).map_err(|_| ENOMEM)?, Relaxed);
-        self.0.push(node)
-    }
-
-    fn remove(&mut self, position: u32) {
-        if let Some(last) = self.0.pop() {
-            if let Some(place) = self.0.get_mut(position as usize) {
-                last.position().store(position, Relaxed);
-                *place = last;
-            }
-        }
     }
 }
 
@@ -278,15 +222,13 @@ impl<V: Owner, A: Address> Trie<V, A> {
     fn give(node: &Shared<Node<V, A>>, owner: &Shared<V>) -> Result {
         let listed = || A::listed(node.clone());
         if let Some(old) = node.owner.get() {
+            let place = node.position.load(Relaxed);
             if Shared::ptr_eq(&old, owner) {
+                owner.with_prefixes(|list| list.renew(place));
                 return Ok(());
             }
-            old.with_prefixes(|list| list.remove(node.position.load(Relaxed)));
-            if let Err(e) = owner.with_prefixes(|list| list.add(listed())) {
-                // There was room for it a moment ago.
-                old.with_prefixes(|list| list.add(listed()))?;
-                return Err(e);
-            }
+            owner.with_prefixes(|list| list.add(listed()))?;
+            old.with_prefixes(|list| list.remove(place));
         } else {
             owner.with_prefixes(|list| list.add(listed()))?;
         }
@@ -424,7 +366,7 @@ impl<V: Owner> AllowedIps<V> {
     /// Takes all prefixes away from `owner`. May sleep.
     pub(crate) fn remove_owner(&self, _writer: &mut Writer, owner: &Shared<V>) {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
-        for node in list.0.iter() {
+        for node in list.iter() {
             match node {
                 Listed::V4(node) => self.v4.remove_listed(node),
                 Listed::V6(node) => self.v6.remove_listed(node),
@@ -442,6 +384,6 @@ impl<V: Owner> AllowedIps<V> {
     /// Empties the list of an owner after [`AllowedIps::clear`]. May sleep.
     pub(crate) fn forget(owner: &Shared<V>) {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
-        list.0.iter().for_each(Listed::disown);
+        list.iter().for_each(Listed::disown);
     }
 }

@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
-use kernel::sync::atomic::Relaxed;
 
 use super::{
     Address,
@@ -31,8 +30,8 @@ use crate::net::vector::Vector;
 
 /// How the owner came to a prefix, so that it can be undone.
 enum Step<V: Owner> {
-    /// The owner had it before.
-    Kept(Listed<V>),
+    /// The owner had it before, at this place.
+    Kept(Listed<V>, u32),
     /// It is new to the owner, and was somebody else's or nobody's.
     Claimed(Prefix, Option<Shared<V>>),
 }
@@ -43,39 +42,6 @@ struct Change<V: Owner> {
     old: PrefixList<V>,
     /// What has been done.
     steps: Vector<Step<V>>,
-}
-
-impl<V: Owner> PrefixList<V> {
-    /// Takes a node out if it is in this list, rather than in another one of its owner's.
-    fn take(&mut self, node: &Listed<V>) -> bool {
-        let position = node.position().load(Relaxed);
-        let here = self
-            .0
-            .get(position as usize)
-            .is_some_and(|other| other.is(node));
-        if here {
-            self.remove(position);
-        }
-        here
-    }
-}
-
-impl<V: Owner> Listed<V> {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::V4(one), Self::V4(other)) => Shared::ptr_eq(one, other),
-            (Self::V6(one), Self::V6(other)) => Shared::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-
-    /// Another reference to the node.
-    fn again(&self) -> Self {
-        match self {
-            Self::V4(node) => Self::V4(node.clone()),
-            Self::V6(node) => Self::V6(node.clone()),
-        }
-    }
 }
 
 impl<V: Owner, A: Address> Trie<V, A> {
@@ -103,16 +69,15 @@ impl<V: Owner, A: Address> Trie<V, A> {
         let step = match (node, from) {
             (Some(node), Some(from)) if Shared::ptr_eq(&from, owner) => {
                 let node = A::listed(node);
-                if !change.old.take(&node) {
+                let Some(place) = change.old.take(&node) else {
                     // The prefix is a duplicate: it was given to the owner in an earlier step.
                     return Ok(());
-                }
+                };
                 if let Err(e) = owner.with_prefixes(|list| list.add(node.again())) {
-                    // There was room for it a moment ago.
-                    change.old.add(node)?;
+                    change.old.put_back(place, node);
                     return Err(e);
                 }
-                Step::Kept(node)
+                Step::Kept(node, place)
             }
             (_, from) => {
                 self.insert(net, owner)?;
@@ -129,7 +94,7 @@ impl<V: Owner> AllowedIps<V> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, in which case everything is as it was before.
+    /// `ENOMEM`, in which case everything is as it was before, apart from the order of other owners' lists.
     pub(crate) fn replace(
         &self,
         writer: &mut Writer,
@@ -152,7 +117,7 @@ impl<V: Owner> AllowedIps<V> {
         }
         // A reader may be past the place where something new has come in, and still has to find what is old.
         rcu::synchronize();
-        for node in change.old.0.iter() {
+        for node in change.old.iter() {
             match node {
                 Listed::V4(node) => self.v4.remove_listed(node),
                 Listed::V6(node) => self.v6.remove_listed(node),
@@ -165,9 +130,9 @@ impl<V: Owner> AllowedIps<V> {
     fn undo(&self, writer: &mut Writer, owner: &Shared<V>, mut change: Change<V>) {
         while let Some(step) = change.steps.pop() {
             match step {
-                Step::Kept(node) => {
+                Step::Kept(node, place) => {
                     owner.with_prefixes(|list| list.take(&node));
-                    let _ = change.old.add(node);
+                    change.old.put_back(place, node);
                 }
                 Step::Claimed(prefix, None) => self.remove(writer, &prefix, owner),
                 Step::Claimed(prefix, Some(from)) => {

@@ -63,9 +63,11 @@ fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result 
     };
     let first = *allowed_ip;
     let result = peer.with_prefixes(|prefixes| {
-        while let Some(prefix) = prefixes.get(*allowed_ip) {
+        let mut place = first;
+        while let Some(prefix) = prefixes.next(&mut place) {
             put_prefix(m, &prefix)?;
-            *allowed_ip = allowed_ip.saturating_add(1);
+            place = place.saturating_add(1);
+            *allowed_ip = place;
         }
         Ok(())
     });

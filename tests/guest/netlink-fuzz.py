@@ -183,9 +183,9 @@ class State:
             for _, peer in attributes(payload) if kind == 8 else ():
                 # A peer that does not fit into one message continues in the next one, by its key alone.
                 parts = dict(attributes(peer))
-                known = self.peers.setdefault(parts[1], {9: frozenset()})
+                known = self.peers.setdefault(parts[1], {9: ()})
                 known.update((k, v) for k, v in parts.items() if k in (2, 4, 5))
-                known[9] |= frozenset(ip for _, ip in attributes(parts.get(9, b"")))
+                known[9] += tuple(ip for _, ip in attributes(parts.get(9, b"")))
 
     def __eq__(self, other):
         return self.__dict__ == other.__dict__

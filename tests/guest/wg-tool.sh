@@ -3,7 +3,7 @@
 # What wg sets, wg shows: every attribute there and back, and what is refused.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 34
+plan 36
 
 ip link add wg0 type wireguard
 key=$(wg genkey) pub=$(wg pubkey <<<"$key")
@@ -33,7 +33,9 @@ check "keepalive off" sh -c "wg set wg0 peer $peer persistent-keepalive off && [
 check "an allowed IP is added" wg set wg0 peer "$peer" allowed-ips +10.9.0.0/16
 check "to those that were there" is "$(wg show wg0 allowed-ips | cut -f 2 | wc -w)" 4
 check "an allowed IP is taken away" wg set wg0 peer "$peer" allowed-ips -10.0.0.0/8
-check "and only it" is "$(wg show wg0 allowed-ips | cut -f 2 | tr ' ' '\n' | sort | xargs)" "10.9.0.0/16 192.168.5.0/24 fd00::/16"
+check "and only it; the others are in order" is "$(wg show wg0 allowed-ips | cut -f 2)" "192.168.5.0/24 fd00::/16 10.9.0.0/16"
+check "an allowed IP is given again" wg set wg0 peer "$peer" allowed-ips +192.168.5.0/24
+check "and is the last one" is "$(wg show wg0 allowed-ips | cut -f 2)" "fd00::/16 10.9.0.0/16 192.168.5.0/24"
 check "host bits are ignored" sh -c "wg set wg0 peer $peer allowed-ips 10.1.2.3/8 && [ \"\$(wg show wg0 allowed-ips | cut -f 2)\" = 10.0.0.0/8 ]"
 check "an allowed IP moves to another peer" wg set wg0 peer "$other" allowed-ips 10.0.0.0/8
 check "and is gone from the first" is "$(wg show wg0 allowed-ips | grep "$peer" | cut -f 2)" "(none)"

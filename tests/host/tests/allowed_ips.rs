@@ -212,6 +212,10 @@ mod net {
                 self.0.pop()
             }
 
+            pub(crate) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+                self.0.retain(keep);
+            }
+
             pub(crate) fn get(&self, index: usize) -> Option<&T> {
                 self.0.get(index)
             }
@@ -283,6 +287,8 @@ struct World {
     writer: Writer,
     peers: Vec<Shared<Peer>>,
     model: BTreeMap<Key, usize>,
+    /// What each peer has, in the order in which it was given.
+    order: Vec<Vec<Key>>,
 }
 
 impl World {
@@ -296,6 +302,33 @@ impl World {
             writer: Writer::new(),
             peers: (0..peers).map(peer).collect(),
             model: BTreeMap::new(),
+            order: vec![Vec::new(); peers],
+        }
+    }
+
+    fn given(&mut self, key: Key, number: usize) {
+        self.taken(&key);
+        self.model.insert(key, number);
+        self.order[number].push(key);
+    }
+
+    fn taken(&mut self, key: &Key) {
+        if let Some(number) = self.model.remove(key) {
+            self.order[number].retain(|other| other != key);
+        }
+    }
+
+    fn taken_all(&mut self, number: usize) {
+        self.model.retain(|_, owner| *owner != number);
+        self.order[number].clear();
+    }
+
+    fn replaced(&mut self, number: usize, list: &[Key]) {
+        self.taken_all(number);
+        for (index, key) in list.iter().enumerate() {
+            if !list[..index].contains(key) {
+                self.given(*key, number);
+            }
         }
     }
 
@@ -310,21 +343,43 @@ impl World {
             .copied()
     }
 
-    fn check_lists(&self) {
-        for peer in &self.peers {
-            let mut listed = Vec::new();
+    fn listed(&self) -> Vec<Vec<Key>> {
+        let list = |peer: &Shared<Peer>| {
+            let (mut listed, mut place) = (Vec::new(), 0);
             peer.with_prefixes(|list| {
-                while let Some(prefix) = list.get(listed.len()) {
+                while let Some(prefix) = list.next(&mut place) {
                     let (octets, len) = prefix.octets();
                     let octets = &octets[..len];
                     let address = octets.iter().fold(0, |all, &o| (all << 8) | u128::from(o));
                     listed.push((prefix.is_v6(), address, prefix.bits()));
+                    place += 1;
                 }
             });
-            listed.sort_unstable();
-            let mine = self.model.iter().filter(|(_, &n)| n == peer.number);
-            assert!(listed.iter().eq(mine.map(|(key, _)| key)));
-        }
+            listed
+        };
+        self.peers.iter().map(list).collect()
+    }
+
+    fn check_lists(&self) {
+        assert_eq!(self.listed(), self.order);
+    }
+
+    /// After a failed replacement: the owner's own list is as it was, and others have what they had.
+    fn check_lists_but_for_order(&mut self, owner: usize) {
+        let listed = self.listed();
+        assert_eq!(listed[owner], self.order[owner]);
+        let sorted = |lists: &[Vec<Key>]| -> Vec<BTreeSet<Key>> {
+            lists
+                .iter()
+                .map(|list| list.iter().copied().collect())
+                .collect()
+        };
+        assert_eq!(sorted(&listed), sorted(&self.order));
+        assert!(listed
+            .iter()
+            .map(Vec::len)
+            .eq(self.order.iter().map(Vec::len)));
+        self.order = listed;
     }
 }
 
@@ -369,7 +424,7 @@ fn the_trie_answers_as_a_plain_list_does() {
             match rng.below(100) {
                 0 => {
                     world.trie.remove_owner(&mut world.writer, &peer);
-                    world.model.retain(|_, owner| *owner != number);
+                    world.taken_all(number);
                 }
                 1..40 => {
                     // Most of the time one that is there, though perhaps somebody else's.
@@ -377,13 +432,13 @@ fn the_trie_answers_as_a_plain_list_does() {
                     let key = *world.model.keys().nth(index).unwrap_or(&key);
                     world.trie.remove(&mut world.writer, &prefix(key), &peer);
                     if world.model.get(&key) == Some(&number) {
-                        world.model.remove(&key);
+                        world.taken(&key);
                     }
                 }
                 _ => {
                     let given = prefix(key);
                     world.trie.insert(&mut world.writer, given, &peer).unwrap();
-                    world.model.insert(key, number);
+                    world.given(key, number);
                 }
             }
             for _ in 0..10 {
@@ -399,8 +454,8 @@ fn the_trie_answers_as_a_plain_list_does() {
         // Nothing is left of what everybody has lost.
         for peer in world.peers.clone() {
             world.trie.remove_owner(&mut world.writer, &peer);
+            world.taken_all(peer.number);
         }
-        world.model.clear();
         world.check_lists();
         for v6 in [false, true] {
             assert_eq!(world.lookup(v6, address(&mut rng, v6)), None);
@@ -434,7 +489,7 @@ fn before_replacement(rng: &mut Rng) -> (World, usize, Vec<Key>) {
             .trie
             .insert(&mut world.writer, prefix(key), &peer)
             .unwrap();
-        world.model.insert(key, number);
+        world.given(key, number);
     }
     let number = rng.below(3) as usize;
     // Some that are there, some that are not, and one twice.
@@ -443,13 +498,6 @@ fn before_replacement(rng: &mut Rng) -> (World, usize, Vec<Key>) {
     list.extend(there.iter().filter(|_| rng.below(3) == 0));
     list.extend(list.first().copied());
     (world, number, list)
-}
-
-fn replaced(model: &BTreeMap<Key, usize>, number: usize, list: &[Key]) -> BTreeMap<Key, usize> {
-    let mut after = model.clone();
-    after.retain(|_, owner| *owner != number);
-    after.extend(list.iter().map(|key| (*key, number)));
-    after
 }
 
 /// After each single change that readers can see, each address has the owner of before or that of afterwards.
@@ -463,7 +511,7 @@ fn no_address_falls_through_a_replacement() {
             .iter()
             .map(|a| world.expected(false, *a))
             .collect();
-        world.model = replaced(&world.model, number, &list);
+        world.replaced(number, &list);
         let after: Vec<_> = addresses
             .iter()
             .map(|a| world.expected(false, *a))
@@ -511,7 +559,7 @@ fn a_replacement_without_memory_changes_nothing() {
                 break;
             }
             failures += 1;
-            world.check_lists();
+            world.check_lists_but_for_order(number);
             for _ in 0..60 {
                 let address = address(&mut rng, false);
                 let (found, expected) =
@@ -519,7 +567,7 @@ fn a_replacement_without_memory_changes_nothing() {
                 assert_eq!(found, expected, "seed {seed}, memory {memory}, {address:x}");
             }
             // And what comes next finds the lists in order.
-            world.model = replaced(&world.model, number, &list);
+            world.replaced(number, &list);
             let prefixes = list.iter().copied().map(prefix);
             world
                 .trie
