@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the driver says when dynamic debugging is on (`Documentation/testing.md`).
+//! What the driver says in the kernel's log, most of it when dynamic debugging is on (`Documentation/reference.md`).
 //!
 //! The wording is what users of WireGuard on Linux know and search their logs for.
 
 use core::fmt;
 
+use kernel::prelude::*;
+
 use crate::device::Device;
 use crate::keypair::Keypair;
-use crate::net::debug::debug_messages;
+use crate::net::debug::{
+    debug_messages,
+    within_limit, //
+};
 use crate::net::endpoint::{
     Address,
     Endpoint, //
@@ -107,6 +112,18 @@ impl fmt::Display for Ip {
             Some(address) => address.fmt(f),
             None => f.write_str("(einval)"),
         }
+    }
+}
+
+/// The interface cannot go up. It is said always: whoever wants it up is given an errno and nothing else.
+pub(crate) fn cannot_open(device: &Device, port: u16, e: Error) {
+    if within_limit() {
+        pr_err!(
+            "{}: Could not create sockets, port {}: {:?}\n",
+            format_args!("{}", Name(device)),
+            port,
+            e
+        );
     }
 }
 

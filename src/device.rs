@@ -512,7 +512,8 @@ impl LinkDriver for Device {
         let opened = this
             .handshakes
             .open(this)
-            .and_then(|()| this.sockets.open(net, config.port, config.bound, this));
+            .and_then(|()| this.sockets.open(net, config.port, config.bound, this))
+            .inspect_err(|e| debug::cannot_open(this, config.port, *e));
         match opened {
             Ok(port) => config.port = port,
             Err(e) => {

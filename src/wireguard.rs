@@ -67,6 +67,7 @@ impl kernel::Module for WireGuard {
         let rest = Quiesced(workers.clone());
         let links = net::rtnl::Registration::new(workers.clone())?;
         let family = net::genl::GenlRegistration::new(module)?;
+        pr_info!("loaded, the driver in Rust\n");
         Ok(Self {
             _family: family,
             _links: links,

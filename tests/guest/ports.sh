@@ -4,7 +4,7 @@
 # change disturbs nothing.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 18
+plan 19
 
 port() { wg show "$1" listen-port; }
 
@@ -26,6 +26,7 @@ ip link add wg2 type wireguard
 wg set wg2 listen-port "$(port wg1)"
 refuse "a second interface on the port of the first" ip link set wg2 up
 check "says that it is in use" grep -q "Address already in use" <(ip link set wg2 up 2>&1)
+check "and so does the log" grep -q "wireguard: wg2: Could not create" <(dmesg)
 ip link del wg1
 check "when the first has gone the second gets it" ip link set wg2 up
 ip link del wg2
