@@ -27,16 +27,6 @@ void *net_helper_sk_user_data(const struct sock *sk)
 	return rcu_dereference_sk_user_data(sk);
 }
 
-void net_helper_sock_hold(struct sock *sk)
-{
-	sock_hold(sk);
-}
-
-void net_helper_sock_put(struct sock *sk)
-{
-	sock_put(sk);
-}
-
 struct net *net_helper_sock_net(const struct sock *sk)
 {
 	return sock_net(sk);
@@ -90,6 +80,15 @@ void net_helper_skb_ignore_df(struct sk_buff *skb)
 void net_helper_sk_set_user_data(struct sock *sk, void *data)
 {
 	rcu_assign_sk_user_data(sk, data);
+}
+
+/*
+ * Datagrams in memory from the reserves may come in. Without sk_set_memalloc(), by which all interfaces would receive into
+ * the reserves as long as there is such a socket.
+ */
+void net_helper_sk_take_reserves(struct sock *sk)
+{
+	sock_set_flag(sk, SOCK_MEMALLOC);
 }
 
 void net_helper_sk_bypass_prot_mem(struct sock *sk)

@@ -59,7 +59,7 @@ impl NewSocket {
             (*sk).sk_rcvbuf = QUEUE_LIMIT;
             (*sk).sk_allocation = bindings::GFP_ATOMIC_MASK;
             (*sk).sk_sndbuf = i32::MAX;
-            bindings::sk_set_memalloc(sk);
+            bindings::sk_take_reserves(sk);
             bindings::udp_take_trains(sk);
         }
         Ok(Self(wanted.socket))
@@ -147,25 +147,15 @@ unsafe extern "C" fn make(data: *mut core::ffi::c_void) -> kernel::ffi::c_long {
 ///
 /// Each is null, or a socket of ours that is not published any more.
 pub(super) unsafe fn release<const N: usize>(sockets: [*mut bindings::sock; N]) {
-    let mut there = sockets.into_iter().filter(|sk| !sk.is_null()).peekable();
-    if there.peek().is_none() {
-        return;
+    let mut any = false;
+    for sk in sockets.into_iter().filter(|sk| !sk.is_null()) {
+        // SAFETY: The caller's promise.
+        unsafe { bindings::udp_tunnel_sock_release(sk) };
+        any = true;
     }
-    for sk in there.clone() {
-        // SAFETY: The caller's promise; below it lives by the reference.
-        unsafe {
-            bindings::sock_hold(sk);
-            bindings::udp_tunnel_sock_release(sk);
-        }
-    }
-    // Wait until nobody receives by them any more: what comes next changes their accounting without a lock.
-    rcu::synchronize();
-    for sk in there {
-        // SAFETY: The reference is the one from above.
-        unsafe {
-            bindings::sk_clear_memalloc(sk);
-            bindings::sock_put(sk);
-        }
+    if any {
+        // Wait until nobody receives by them any more.
+        rcu::synchronize();
     }
 }
 
