@@ -132,13 +132,19 @@ impl Outgoing {
     /// Cuts packets, gives them counters and seals them. What cannot be sealed is counted as dropped.
     pub(super) fn seal(&self, device: &Device, mut packets: SkbList, bh: &BhGuard) -> SkbList {
         let mut sealed = SkbList::new();
-        if packets.len() > 1 {
+        if packets.len() > 1 && makes_trains(device) {
             packets = self.seal_together(device, packets, &mut sealed, bh);
         }
         for skb in packets {
             let count = skb.packets();
             let plan = Plan::of(&skb);
-            let result = match Segments::of(skb) {
+            // What is told of the one packet would be lost where a train is cut without the help of hardware.
+            let segments = if skb.wants_timestamp_inside() {
+                Err(skb)
+            } else {
+                Segments::of(skb)
+            };
+            let result = match segments {
                 Ok(segments) => self.seal_trains(device, segments, plan, bh),
                 Err(skb) => self.seal_packets(device, skb, plan),
             };

@@ -3,10 +3,10 @@
 # guest: --icount
 #
 # A sender may ask when what it sends leaves (SO_TIMESTAMPING), as programs that keep time over a network do. It is told
-# once for each packet, whether the message that the packet becomes leaves alone or in a train.
+# once for each packet, whether the message that the packet becomes leaves alone or in a train, and whoever cuts that.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 6
+plan 8
 
 # Has PROGRAM send by the socket s, and checks that the stamps that it is told are those of KEYS, each once, and not of
 # an earlier time. usage: stamped KEYS [SOCK_STREAM] <<<PROGRAM
@@ -49,7 +49,7 @@ topology
 session
 ip netns exec b socat -u UDP-RECV:7 OPEN:/dev/null 2>/dev/null &
 servers=$!
-ip netns exec b socat -u TCP-LISTEN:7 OPEN:/dev/null 2>/dev/null &
+ip netns exec b socat -u TCP-LISTEN:7,fork OPEN:/dev/null 2>/dev/null &
 servers+=" $!"
 wait_for 20 sh -c "[ \$(ip netns exec b ss -lntu | grep -c :7) -eq 2 ]"
 
@@ -74,11 +74,23 @@ ask(TX_SOFTWARE)
 s.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
 for n in range(50): s.send(bytes(20000))"
 
-check "of what TCP sends" stamped "range(49999, 500000, 50000)" SOCK_STREAM <<<"
+# The stamp is that of the packet with the last octet.
+of_tcp() {
+	stamped "range(49999, 500000, 50000)" SOCK_STREAM <<<"
 ask(TX_SOFTWARE)
 for n in range(10):
     s.send(bytes(50000))
     told(5)"
+}
+check "of what TCP sends" of_tcp
+
+# Most network cards cannot cut a train.
+ip netns exec a ethtool -K veth0 tx-udp-segmentation off
+check "of what TCP sends, by a device that takes no trains" of_tcp
+check "of packets that are sent twenty at a time by it" stamped "range(50)" <<<"
+ask(TX_SOFTWARE)
+s.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
+for n in range(50): s.send(bytes(20000))"
 # shellcheck disable=SC2086
 { kill $servers && wait $servers; } 2>/dev/null
 teardown
