@@ -67,6 +67,11 @@ int net_helper_dev_recursion_level(void)
 	return dev_recursion_level();
 }
 
+bool net_helper_netdev_has_gso(const struct net_device *dev)
+{
+	return READ_ONCE(dev->features) & NETIF_F_GSO;
+}
+
 void net_helper_netdev_set_lltx(struct net_device *dev)
 {
 	dev->lltx = true;

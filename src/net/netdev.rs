@@ -110,6 +110,12 @@ impl NetDevice {
         unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
     }
 
+    /// Whether the device takes what is to be cut into packets (`ethtool -k`, generic-segmentation-offload).
+    pub(crate) fn has_gso(&self) -> bool {
+        // SAFETY: The device lives.
+        unsafe { bindings::netdev_has_gso(self.as_ptr()) }
+    }
+
     /// Counts sent packets.
     pub(crate) fn tx_stats(&self, packets: u32, octets: usize, _bh: &BhGuard) {
         // SAFETY: The device has per-CPU statistics while it can be reached.

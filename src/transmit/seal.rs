@@ -414,6 +414,13 @@ fn seal_train(
     })
 }
 
+/// Whether single packets may become a train: not if the device was told not to take any (`ethtool -K wg0 gso off`). That
+/// is for programs on the way out that cannot do with trains.
+fn makes_trains(device: &Device) -> bool {
+    let guard = rcu::read_lock();
+    device.dev.get(&guard).is_some_and(|dev| dev.has_gso())
+}
+
 /// Why a packet that could not be sealed is dropped.
 fn unsealed(e: Error) -> Dropped {
     match e {

@@ -3,10 +3,11 @@
 # guest: --icount
 # A tunnel between other devices. Above it and below it there may be further tunnels, as many as with a driver that sends
 # from a thread; and to a queue below it that heeds priorities, all messages are of the same one, as with the in-tree
-# driver, whether they leave one by one or in trains: otherwise one part of a flow would overtake the other.
+# driver, whether they leave one by one or in trains: otherwise one part of a flow would overtake the other. Whoever
+# cannot do with trains there can do without.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 12
+plan 14
 
 # Adds a device to both namespaces, with the addresses 10.NET.0.1 and .2. usage: layer NET NAME OPTION...
 layer() {
@@ -77,5 +78,24 @@ check "they left in trains" test $(($(device_counter a tx_trains) - before)) -ge
 check "and one by one" a ping -q -c 3 -i 0.2 -W 5 192.168.241.2
 check "all without it" is "$(counted other)" 0
 check "they were seen" test "$(counted none)" -ge 30
+
+# A flood that nobody answers.
+ip netns exec b socat -u UDP-RECV:7 OPEN:/dev/null 2>/dev/null &
+server=$!
+wait_for 20 sh -c "ip netns exec b ss -lnu | grep -q :7"
+trains_of_a_flood() {
+	local before
+	before=$(device_counter a tx_trains)
+	a python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(('192.168.241.2', 7))
+for n in range(2000): s.send(bytes(1000))"
+	echo $(($(device_counter a tx_trains) - before))
+}
+check_speed "a flood leaves in trains" test "$(trains_of_a_flood)" -ge 20
+ip netns exec a ethtool -K wg0 gso off
+check "but not where generic-segmentation-offload is off" is "$(trains_of_a_flood)" 0
+{ kill $server && wait $server; } 2>/dev/null
 teardown
 finish
