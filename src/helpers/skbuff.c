@@ -193,6 +193,12 @@ void net_helper_skb_copy_timestamp_request(struct sk_buff *to, const struct sk_b
 	skb_shinfo(to)->tskey = skb_shinfo(from)->tskey;
 }
 
+void net_helper_skb_copy_hwtstamps(struct sk_buff *to, const struct sk_buff *from)
+{
+	*skb_hwtstamps(to) = *skb_hwtstamps((struct sk_buff *)from);
+	skb_shinfo(to)->tx_flags |= skb_shinfo(from)->tx_flags & SKBTX_HW_TSTAMP_NETDEV;
+}
+
 struct sock *net_helper_skb_sk(const struct sk_buff *skb)
 {
 	return skb->sk;
@@ -285,7 +291,11 @@ void net_helper_skb_scrub_packet(struct sk_buff *skb, bool xnet)
 
 void net_helper_skb_clear_headers(struct sk_buff *skb)
 {
+	/* Where the memory goes when it is freed. */
+	u16 cpu = skb->alloc_cpu;
+
 	memset(&skb->headers, 0, sizeof(skb->headers));
+	skb->alloc_cpu = cpu;
 }
 
 void net_helper_skb_set_flow(struct sk_buff *skb, u32 hash, bool l4, bool sw, u8 tstamp_type)

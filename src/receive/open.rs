@@ -70,7 +70,10 @@ impl Incoming {
         while offset < skb.len() {
             let len = skb.len().saturating_sub(offset).min(stride);
             match self.open_copy(device, &mut reader, offset, len, bh) {
-                Ok(packet) => {
+                Ok(mut packet) => {
+                    if alone {
+                        packet.received_as(&skb);
+                    }
                     opened.push_back(packet);
                     any = true;
                 }

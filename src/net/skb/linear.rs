@@ -241,6 +241,12 @@ impl LinearSkb {
         self.reset(false);
     }
 
+    /// Gives the packet, a new one, the time at which hardware received `model`, if it has said so.
+    pub(crate) fn received_as(&mut self, model: &Skb) {
+        // SAFETY: Both are ours, and nobody else has a part of this one.
+        unsafe { bindings::skb_copy_hwtstamps(self.0.as_ptr(), model.as_ptr()) };
+    }
+
     /// Turns the packet, which is new or has forgotten its origin, into one that `dev` has received,
     /// checked as well as hardware could. Bottom halves are off, and stay off until the packet has been
     /// given to the stack.
