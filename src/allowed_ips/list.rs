@@ -3,7 +3,7 @@
 //! The prefixes of one owner, in the order in which they were given to it: what a dump shows.
 //!
 //! A node knows its place in the list. What is taken out leaves a gap, so that the others keep their order and their
-//! places; when there are more gaps than prefixes they are closed.
+//! places; once there are more gaps than prefixes they are closed.
 
 #![forbid(unsafe_code)]
 
@@ -97,8 +97,7 @@ impl<V: Owner> PrefixList<V> {
         self.places.iter().flatten()
     }
 
-    /// Adds a node, which knows its new place then, at the end. It takes no memory if something was removed since the
-    /// last node was added.
+    /// Adds a node, which knows its new place then, at the end. It succeeds without memory if there is a gap.
     ///
     /// # Errors
     ///
@@ -120,9 +119,7 @@ impl<V: Owner> PrefixList<V> {
     /// Takes out what is at `place`.
     pub(super) fn remove(&mut self, place: u32) {
         self.vacate(place);
-        if self.gaps > self.places.len() / 2 {
-            self.close_gaps();
-        }
+        self.limit_gaps();
     }
 
     /// Moves what is at `place` to the end.
@@ -132,6 +129,7 @@ impl<V: Owner> PrefixList<V> {
             if self.add(node).is_err() {
                 self.put_back(place, again);
             }
+            self.limit_gaps();
         }
     }
 
@@ -159,6 +157,12 @@ impl<V: Owner> PrefixList<V> {
         let node = self.places.get_mut(place as usize)?.take()?;
         self.gaps = self.gaps.saturating_add(1);
         Some(node)
+    }
+
+    fn limit_gaps(&mut self) {
+        if self.gaps > self.places.len() / 2 {
+            self.close_gaps();
+        }
     }
 
     fn close_gaps(&mut self) {

@@ -463,6 +463,36 @@ fn the_trie_answers_as_a_plain_list_does() {
     }
 }
 
+/// Whoever gives an owner again and again what it has, in whatever order, does not make its list longer.
+#[test]
+fn gaps_are_bounded() {
+    let mut world = World::new(1);
+    let peer = world.peers[0].clone();
+    let mut rng = Rng::new(3);
+    let keys: Vec<Key> = (0..20u32)
+        .map(|n| (false, u128::from(n) << 24, 8))
+        .collect();
+    for turn in 0..10_000 {
+        let again = rng.below(3) as usize;
+        let key = keys[if turn < 20 { turn } else { again }];
+        world
+            .trie
+            .insert(&mut world.writer, prefix(key), &peer)
+            .unwrap();
+        world.given(key, 0);
+    }
+    world.check_lists();
+    let mut place = 0;
+    let mut last = 0;
+    peer.with_prefixes(|list| {
+        while list.next(&mut place).is_some() {
+            last = place;
+            place += 1;
+        }
+    });
+    assert!(last <= 2 * keys.len(), "{last}");
+}
+
 /// A cleared trie forgets, and its owners can be given prefixes again.
 #[test]
 fn a_cleared_trie_is_empty() {
