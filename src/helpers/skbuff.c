@@ -48,8 +48,7 @@ SKB_U32(skb_nr_frags, skb_shinfo(skb)->nr_frags)
 SKB_BOOL(skb_is_udp_train, (skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) && !skb->encapsulation)
 SKB_BOOL(skb_has_shared_frag, skb_has_shared_frag(skb))
 SKB_BOOL(skb_has_frag_list, skb_has_frag_list(skb))
-SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree ||
-					 skb->destructor == __sock_wfree))
+SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree))
 SKB_BOOL(skb_wants_timestamp, skb_shinfo(skb)->tx_flags & SKBTX_ANY_TSTAMP)
 SKB_BOOL(skb_is_tcp_train, skb_is_gso(skb) && skb_is_gso_tcp(skb))
 SKB_BOOL(skb_shared, skb_shared(skb))
@@ -196,7 +195,18 @@ void net_helper_skb_copy_timestamp_request(struct sk_buff *to, const struct sk_b
 void net_helper_skb_copy_hwtstamps(struct sk_buff *to, const struct sk_buff *from)
 {
 	*skb_hwtstamps(to) = *skb_hwtstamps((struct sk_buff *)from);
-	skb_shinfo(to)->tx_flags |= skb_shinfo(from)->tx_flags & SKBTX_HW_TSTAMP_NETDEV;
+}
+
+/* It is not a time but the driver's, which only the device that received the packet understands. */
+bool net_helper_skb_hwtstamps_are_private(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->tx_flags & SKBTX_HW_TSTAMP_NETDEV;
+}
+
+void net_helper_skb_clear_hwtstamps(struct sk_buff *skb)
+{
+	*skb_hwtstamps(skb) = (struct skb_shared_hwtstamps){ };
+	skb_shinfo(skb)->tx_flags &= ~SKBTX_HW_TSTAMP_NETDEV;
 }
 
 struct sock *net_helper_skb_sk(const struct sk_buff *skb)

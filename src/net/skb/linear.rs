@@ -239,12 +239,23 @@ impl LinearSkb {
     /// Makes the packet one that has nothing to do with what it was before.
     pub(crate) fn forget_origin(&mut self) {
         self.reset(false);
+        let skb = self.0.as_ptr();
+        // SAFETY: The packet is ours, and nobody else has a part of it. Programs would be told an address as a time.
+        unsafe {
+            if bindings::skb_hwtstamps_are_private(skb) {
+                bindings::skb_clear_hwtstamps(skb);
+            }
+        }
     }
 
     /// Gives the packet, a new one, the time at which hardware received `model`, if it has said so.
     pub(crate) fn received_as(&mut self, model: &Skb) {
         // SAFETY: Both are ours, and nobody else has a part of this one.
-        unsafe { bindings::skb_copy_hwtstamps(self.0.as_ptr(), model.as_ptr()) };
+        unsafe {
+            if !bindings::skb_hwtstamps_are_private(model.as_ptr()) {
+                bindings::skb_copy_hwtstamps(self.0.as_ptr(), model.as_ptr());
+            }
+        }
     }
 
     /// Turns the packet, which is new or has forgotten its origin, into one that `dev` has received,
