@@ -48,7 +48,8 @@ struct WireGuard {
     _workers: Arc<device::Workers>,
 }
 
-/// Dropping this waits until none of the driver's objects is alive.
+/// Dropping this waits until none of the driver's objects is alive, and so, as each has an owner, until all jobs are
+/// completed, even those that one pipeline passes on to another that has been stopped before.
 struct Quiesced(Arc<device::Workers>);
 
 impl Drop for Quiesced {

@@ -36,7 +36,8 @@ use lane::{
     finish,
     flush,
     Node,
-    Stage, //
+    Stage,
+    FLUSH_COST, //
 };
 use load::Load;
 
@@ -126,7 +127,8 @@ impl<J: Job> Drop for Ready<'_, J> {
         job.process(owner, bh);
         J::with_scope(bh, |scope| job.complete(owner, scope, bh));
         // SAFETY: By the type invariant the lane lives as long as its owner, which is dropped after this.
-        flush(unsafe { self.lane.as_ref() }, self.cpu, &self.bh);
+        let lane = unsafe { self.lane.as_ref() };
+        flush(lane, self.cpu, &mut { FLUSH_COST }, &self.bh);
         self.cpu.load.leave(self.begun);
     }
 }
@@ -453,13 +455,16 @@ impl<J: Job> CpuQueue<J> {
         self.kick();
     }
 
-    /// Completes processed jobs, or hands them over.
+    /// Completes processed jobs, or hands them over. What `budget` is too small for is put back.
     ///
     /// # Safety
     ///
     /// All jobs on the chain have been processed.
-    unsafe fn finish_chain(&self, mut chain: Chain<J>, bh: &BhGuard) {
-        while let Some(node) = chain.pop() {
+    unsafe fn finish_chain(&self, mut chain: Chain<J>, budget: &mut usize, bh: &BhGuard) {
+        while *budget > 0 {
+            let Some(node) = chain.pop() else {
+                return;
+            };
             // SAFETY: Until `finish` has it, or it is on another chain, the node is ours; so are those behind it.
             unsafe {
                 let home = (*node.as_ptr()).home;
@@ -468,7 +473,7 @@ impl<J: Job> CpuQueue<J> {
                     let more = chain
                         .first()
                         .is_some_and(|next| ptr::eq((*node.as_ptr()).lane, (*next.as_ptr()).lane));
-                    finish(node.as_ptr(), !more, self, bh);
+                    finish(node.as_ptr(), !more, self, budget, bh);
                     continue;
                 }
                 let mut cost = Node::whole_cost(node.as_ptr());
@@ -485,19 +490,34 @@ impl<J: Job> CpuQueue<J> {
                 (*home).hand_over(away, cost);
             }
         }
+        self.put_back(chain);
+    }
+
+    /// Puts jobs that were processed and could not be completed yet before those that wait for it.
+    fn put_back(&self, mut jobs: Chain<J>) {
+        if jobs.first().is_some() {
+            let cost = jobs.cost();
+            let mut state = self.state.lock();
+            jobs.append(core::mem::replace(&mut state.processed, Chain::new()));
+            state.processed = jobs;
+            self.handed_over.fetch_add(cost, Relaxed);
+        }
     }
 
     /// Processes and completes some jobs; `false` when none is left.
     fn run_batch(&self) -> bool {
         let bh = bh::disable();
+        let mut budget = FLUSH_COST;
         let processed = self.take_processed();
         let mut any = processed.first().is_some();
         // SAFETY: All were taken from queues and have been processed.
-        unsafe { self.finish_chain(processed, &bh) };
-        let batch = self.process_batch(&bh);
-        any |= batch.first().is_some();
-        // SAFETY: As above.
-        unsafe { self.finish_chain(batch, &bh) };
+        unsafe { self.finish_chain(processed, &mut budget, &bh) };
+        if budget > 0 {
+            let batch = self.process_batch(&bh);
+            any |= batch.first().is_some();
+            // SAFETY: As above.
+            unsafe { self.finish_chain(batch, &mut budget, &bh) };
+        }
         any
     }
 }

@@ -62,8 +62,12 @@ impl<J: Job> Node<J> {
 }
 
 /// Jobs of about this much [`Job::cost`] are completed in one go. While it lasts, bottom halves are off; there may be
-/// as much as the limit for the lane, and more keeps coming.
-const FLUSH_COST: usize = 256 << 10;
+/// as much as the limit for the lane, and more keeps coming. So little on a kernel for debugging that this is tested.
+pub(super) const FLUSH_COST: usize = if cfg!(CONFIG_PROVE_LOCKING) {
+    4 << 10
+} else {
+    256 << 10
+};
 
 /// How far a submitted job has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -264,7 +268,8 @@ impl<J: Job> Lane<J> {
     }
 }
 
-/// Marks a job as processed and, with `may_flush`, completes what its lane has ready.
+/// Marks a job as processed and, with `may_flush`, completes what its lane has ready, as far as `budget`, which is not
+/// zero, goes.
 ///
 /// No job is left behind: it is marked as done under the lane's lock. Either nobody is flushing, and we do;
 /// or somebody is, and takes the lock again before stopping, and finds the mark.
@@ -278,6 +283,7 @@ pub(super) unsafe fn finish<J: Job>(
     node: *mut Node<J>,
     may_flush: bool,
     cpu: &CpuQueue<J>,
+    budget: &mut usize,
     bh: &BhGuard,
 ) {
     // SAFETY: Until it is done, nobody else uses the node, and the lane lives as long as the node.
@@ -292,19 +298,18 @@ pub(super) unsafe fn finish<J: Job>(
     // keeps the lane alive.
     state.flushing = true;
     drop(state);
-    flush(lane, cpu, bh);
+    flush(lane, cpu, budget, bh);
 }
 
-/// Completes what the lane has ready, and gives up the right to do so. After [`FLUSH_COST`] the rest is left to the
-/// worker of `cpu`, which is that of the lane's home if it has one. The caller has that right, and something that keeps
-/// the lane alive until the first job has been completed here.
-pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, bh: &BhGuard) {
+/// Completes what the lane has ready, and gives up the right to do so. When `budget`, which is not zero at first, is used
+/// up, the rest is left to the worker of the next job's home, or of `cpu` if it has none. The caller has that right, and
+/// something that keeps the lane alive until the first job has been completed here.
+pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, budget: &mut usize, bh: &BhGuard) {
     let mut last: Option<KBox<Node<J>>> = None;
-    let mut spent = 0usize;
     let rest = loop {
         let mut state = lane.state.lock();
         let ready = state.head_is_done();
-        if !ready || spent >= FLUSH_COST {
+        if !ready || *budget == 0 {
             state.flushing = false;
             if J::ON_ONE_CPU {
                 state.completed = clock::ticks();
@@ -321,12 +326,13 @@ pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, bh: &BhGuard) {
         drop(state);
         // The scope ends before anybody else may go on, since its end may be what makes the order visible to others.
         J::with_scope(bh, |mut scope| {
-            while spent < FLUSH_COST {
+            while *budget > 0 {
                 let Some(mut current) = lane.pop_done() else {
                     break;
                 };
                 // SAFETY: It is ours alone, and nothing is added to its job any more.
-                spent = spent.saturating_add(unsafe { Node::whole_cost(&raw const *current) });
+                let cost = unsafe { Node::whole_cost(&raw const *current) };
+                *budget = budget.saturating_sub(cost);
                 let Node { job, owner, .. } = &mut *current;
                 job.get_mut().complete(owner, scope.as_mut(), bh);
                 last = Some(current);
@@ -336,11 +342,12 @@ pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, bh: &BhGuard) {
     drop(last);
     if let Some(head) = rest {
         let mut chain = Chain::new();
-        // SAFETY: The node has been processed, is not done, and on no chain.
-        let cost = unsafe {
+        // SAFETY: The node has been processed, is not done, and on no chain. Its home lives as long as it does.
+        unsafe {
+            let home = (*head.as_ptr()).home;
+            let cost = Node::whole_cost(head.as_ptr());
             chain.push(head);
-            Node::whole_cost(head.as_ptr())
-        };
-        cpu.hand_over(chain, cost);
+            home.as_ref().unwrap_or(cpu).hand_over(chain, cost);
+        }
     }
 }
