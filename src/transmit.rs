@@ -115,14 +115,15 @@ enum State {
 /// # Errors
 ///
 /// The packet is gone in any case, and counted. The errno goes to the local sender:
-/// `EPROTONOSUPPORT` for what is not IP, `ENOKEY` when no peer has the destination among its allowed
+/// `ENOMEM`, `EPROTONOSUPPORT` for what is not IP, `ENOKEY` when no peer has the destination among its allowed
 /// IPs, `EDESTADDRREQ` when the peer has no endpoint. For the latter two the source also gets an ICMP
 /// message.
 pub(crate) fn xmit(device: &Shared<Device>, dev: &NetDevice, skb: Skb) -> Result {
     // Its control block is ours from here on.
+    let packets = skb.packets();
     let mut skb = skb
         .unshare()
-        .inspect_err(|_| device.count_tx_dropped(Dropped::TxNoMemory, 1))?;
+        .inspect_err(|_| device.count_tx_dropped(Dropped::TxNoMemory, packets))?;
     let guard = rcu::read_lock();
     let peer = match skb.inner_protocol() {
         Some(IpVersion::V4) => skb

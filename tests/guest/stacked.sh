@@ -1,10 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
-# A tunnel between other devices. Above it and below it there may be further tunnels, as many as with a driver that sends
-# from a thread; and to a queue below it that heeds priorities, all messages are of the same one, as with the in-tree
-# driver, whether they leave one by one or in trains: otherwise one part of a flow would overtake the other. Whoever
-# cannot do with trains there can do without.
+# A tunnel between other devices. Above it and below it there may be further tunnels; and to a queue below it that heeds
+# priorities, all messages are of the same one, as with the in-tree driver, whether they leave one by one or in trains:
+# otherwise one part of a flow would overtake the other. Whoever cannot do with trains there can do without.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 14
