@@ -63,7 +63,9 @@ pub(crate) struct Segments {
 
 impl Segments {
     /// Starts on `skb`, or gives it back if it is not of the plain kind that this can handle: if it has a tunnel
-    /// inside, extension headers, headers that a guest made up, or contents in a chain of packets.
+    /// inside, extension headers, headers that a guest made up, or contents in a chain of packets; or if TCP wants to
+    /// know when the packet with its last octet leaves, which would be lost where a train is cut without the help of
+    /// hardware.
     pub(crate) fn of(skb: Skb) -> Result<Self, Skb> {
         match Self::plan(&skb) {
             Some((version, transport, header, ip_header)) => {
@@ -115,6 +117,9 @@ impl Segments {
             (_, UDP_L4) if gso_type & EXTRA == 0 => false,
             _ => return None,
         };
+        if tcp && skb.wants_timestamp() {
+            return None;
+        }
         let (ip_header, [protocol]) = match version {
             IpVersion::V4 => {
                 let [first] = skb.bytes_at(0)?;

@@ -391,13 +391,6 @@ impl Skb {
         unsafe { bindings::skb_wants_timestamp(self.as_ptr()) }
     }
 
-    /// Whether one of the packets that this one stands for has a timestamp to itself: TCP asks about its last octet, where
-    /// `UDP_SEGMENT` asks about the first datagram.
-    pub(crate) fn wants_timestamp_inside(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::skb_is_tcp_train(self.as_ptr()) && self.wants_timestamp() }
-    }
-
     /// Lets the sender of `model` know when this packet, a new one, leaves, if it wants to know that of `model`. To be
     /// called for the first packet that `model` becomes only: a timestamp is expected once.
     pub(crate) fn stamp_for(&mut self, model: &Self) {

@@ -138,13 +138,7 @@ impl Outgoing {
         for skb in packets {
             let count = skb.packets();
             let plan = Plan::of(&skb);
-            // What is told of the one packet would be lost where a train is cut without the help of hardware.
-            let segments = if skb.wants_timestamp_inside() {
-                Err(skb)
-            } else {
-                Segments::of(skb)
-            };
-            let result = match segments {
+            let result = match Segments::of(skb) {
                 Ok(segments) => self.seal_trains(device, segments, plan, bh),
                 Err(skb) => self.seal_packets(device, skb, plan),
             };
