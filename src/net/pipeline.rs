@@ -429,24 +429,21 @@ impl<J: Job> CpuQueue<J> {
         if self.handed_over.load(Relaxed) == 0 {
             return batch;
         }
-        let mut cost = 0usize;
         let mut state = self.state.lock();
         for _ in 0..BATCH_JOBS {
             let Some(node) = state.processed.pop() else {
                 break;
             };
             // SAFETY: The node has been processed and is not done: it is ours alone.
-            unsafe {
-                cost = cost.saturating_add(Node::whole_cost(node.as_ptr()));
-                batch.push(node);
-            }
+            unsafe { batch.push(node) };
         }
-        self.handed_over.fetch_sub(cost, Relaxed);
+        self.handed_over.fetch_sub(batch.cost(), Relaxed);
         batch
     }
 
-    /// Takes over jobs that have been processed and are to be completed here; `cost`, which is not zero, is their total.
-    fn hand_over(&self, jobs: Chain<J>, cost: usize) {
+    /// Takes over jobs that have been processed and are to be completed here.
+    fn hand_over(&self, jobs: Chain<J>) {
+        let cost = jobs.cost();
         {
             let mut state = self.state.lock();
             state.processed.append(jobs);
@@ -476,18 +473,16 @@ impl<J: Job> CpuQueue<J> {
                     finish(node.as_ptr(), !more, self, budget, bh);
                     continue;
                 }
-                let mut cost = Node::whole_cost(node.as_ptr());
                 let mut away = Chain::new();
                 away.push(node);
                 while let Some(next) = chain.first() {
                     if !ptr::eq((*next.as_ptr()).home, home) {
                         break;
                     }
-                    cost = cost.saturating_add(Node::whole_cost(next.as_ptr()));
                     chain.pop();
                     away.push(next);
                 }
-                (*home).hand_over(away, cost);
+                (*home).hand_over(away);
             }
         }
         self.put_back(chain);

@@ -345,9 +345,8 @@ pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, budget: &mut usiz
         // SAFETY: The node has been processed, is not done, and on no chain. Its home lives as long as it does.
         unsafe {
             let home = (*head.as_ptr()).home;
-            let cost = Node::whole_cost(head.as_ptr());
             chain.push(head);
-            home.as_ref().unwrap_or(cpu).hand_over(chain, cost);
+            home.as_ref().unwrap_or(cpu).hand_over(chain);
         }
     }
 }
