@@ -366,6 +366,11 @@ impl<V: Owner> AllowedIps<V> {
     /// Takes all prefixes away from `owner`. May sleep.
     pub(crate) fn remove_owner(&self, _writer: &mut Writer, owner: &Shared<V>) {
         let list = owner.with_prefixes(|list| core::mem::replace(list, PrefixList::new()));
+        self.remove_listed(&list);
+    }
+
+    /// Takes away all prefixes of a list that is no owner's any more.
+    fn remove_listed(&self, list: &PrefixList<V>) {
         for node in list.iter() {
             match node {
                 Listed::V4(node) => self.v4.remove_listed(node),

@@ -110,10 +110,9 @@ impl<V: Owner> PrefixList<V> {
             self.close_gaps();
         }
         let place = u32::try_from(self.places.len()).map_err(|_| ENOMEM)?;
-        let known = node.again();
-        self.places.push(Some(node))?;
-        known.position().store(place, Relaxed);
-        Ok(())
+        node.position().store(place, Relaxed);
+        // There is room.
+        self.places.push(Some(node))
     }
 
     /// Takes out what is at `place`.

@@ -117,12 +117,7 @@ impl<V: Owner> AllowedIps<V> {
         }
         // A reader may be past the place where something new has come in, and still has to find what is old.
         rcu::synchronize();
-        for node in change.old.iter() {
-            match node {
-                Listed::V4(node) => self.v4.remove_listed(node),
-                Listed::V6(node) => self.v6.remove_listed(node),
-            }
-        }
+        self.remove_listed(&change.old);
         Ok(())
     }
 
