@@ -11,7 +11,7 @@ options() { a python3 /src/scripts/options wg0 "$@"; }
 bind() { options bind="$1" >/dev/null; }
 # Messages that have come to b by a device. usage: came DEVICE
 came() {
-	b nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
+	counted b "$1"
 }
 ways() { echo "$(came veth0) $(came veth1)"; }
 # Passes if all messages take one way while a command runs (those that waited for a session are one train).

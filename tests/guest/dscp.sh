@@ -8,10 +8,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
 plan 26
-# Packets that a named counter in b has seen. usage: counted NAME
-counted() {
-	b nft list counter inet watch "$1" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
-}
 # Passes if a command makes just these counters grow, by at least so many. usage: marks "NAME..." NUMBER COMMAND...
 marks() {
 	local names=$1 number=$2 name bad=0
@@ -21,11 +17,11 @@ marks() {
 	"$@" || return
 	captured
 	for name in none ef af41 ect0 ef_ect1 ce; do
-		echo "$name $(counted $name)"
+		echo "$name $(counted b $name)"
 		if [[ " $names " = *" $name "* ]]; then
-			[ "$(counted $name)" -ge "$number" ] || bad=1
+			[ "$(counted b $name)" -ge "$number" ] || bad=1
 		else
-			[ "$(counted $name)" = 0 ] || bad=1
+			[ "$(counted b $name)" = 0 ] || bad=1
 		fi
 	done
 	[ $bad = 0 ] || a tcpdump -vnr /tmp/sent.pcap | head -n 20
@@ -79,8 +75,8 @@ for outside in 4 6; do
 	before=$(trains)
 	b nft reset counters >/dev/null
 	check "bulk TCP" tcp a 192.168.241.2 2M -S 0xb8
-	check "leaves in trains with the DSCP of its packets" test "$(counted ef)" -ge 10
-	check "and in hardly any others" test "$(counted none)" -le 60
+	check "leaves in trains with the DSCP of its packets" test "$(counted b ef)" -ge 10
+	check "and in hardly any others" test "$(counted b none)" -le 60
 	check "so they are trains" test $(($(trains) - before)) -gt 20
 	# Packets of one flow with two DSCPs in turn, in quick succession: what is collected into one train has to have
 	# the same one. The devices cut all trains, so that messages can be counted.
@@ -107,7 +103,7 @@ while True: s.recv(2048)' &
 	}
 	before=$(trains)
 	check "alternating packets" marks "ef af41" 900 mixed
-	check "each message has the DSCP of its packet" is "$(counted ef) $(counted af41)" "$(counted inner_ef) $(counted inner_af41)"
+	check "each message has the DSCP of its packet" is "$(counted b ef) $(counted b af41)" "$(counted b inner_ef) $(counted b inner_af41)"
 	check_speed "though they leave in trains" test $(($(trains) - before)) -ge 20
 	kill $sink
 	copy off

@@ -83,7 +83,7 @@ check "nothing came out of the tunnel that the peer did not send" \
 	b sh -c 'nft list table inet watch | grep "counter packets 0 "'
 # Replayed requests have answers that ping does not see: those to an earlier ping, or to another address.
 sent=$((20 + $(sed -nE 's/^([0-9]+) packets transmitted.*/\1/p' /tmp/pings)))
-echoes=$(b nft list counter inet watch echoes | sed -nE 's/.*packets ([0-9]+).*/\1/p')
+echoes=$(counted b echoes)
 check "and nothing twice: of $sent echo requests $echoes came out" test "$echoes" -gt 0 -a "$echoes" -le "$sent"
 check "no answer either" not grep duplicates /tmp/pings
 check "traffic afterwards" a ping -c 3 -i 0.2 -W 5 192.168.241.2

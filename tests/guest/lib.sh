@@ -293,6 +293,11 @@ counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
 }
 
+# Packets that a named counter of nft's table "watch" has seen. usage: counted NAMESPACE NAME
+counted() {
+	ip netns exec "$1" nft list counter inet watch "$2" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
+}
+
 # How many sockets in a namespace are members of a generic netlink group. usage: listeners NAMESPACE
 listeners() {
 	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink

@@ -35,10 +35,6 @@ grown() {
 	echo "$2: $3, now $now"
 	[ $((now - $3)) -ge "$4" ]
 }
-# Packets that a named counter of nft has seen. usage: counted NAMESPACE NAME
-counted() {
-	ip netns exec "$1" nft list counter inet watch "$2" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
-}
 # The octets that a's security associations have sealed. usage: sealed
 sealed() {
 	ip -n a -s xfrm state | sed -nE 's/^[[:space:]]*([0-9]+)\(bytes\), [0-9]+\(packets\)$/\1/p' | awk '{ n += $1 } END { print n + 0 }'

@@ -69,10 +69,13 @@ check "of each packet of a flood" stamped "range(500)" <<<"
 ask(TX_SOFTWARE)
 for n in range(500): s.send(bytes(1000))"
 
-check "of packets that are sent twenty at a time" stamped "range(50)" <<<"
+of_segments() {
+	stamped "range(50)" <<<"
 ask(TX_SOFTWARE)
 s.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
 for n in range(50): s.send(bytes(20000))"
+}
+check "of packets that are sent twenty at a time" of_segments
 
 # The stamp is that of the packet with the last octet.
 of_tcp() {
@@ -87,10 +90,7 @@ check "of what TCP sends" of_tcp
 # Most network cards cannot cut a train.
 ip netns exec a ethtool -K veth0 tx-udp-segmentation off
 check "of what TCP sends, by a device that takes no trains" of_tcp
-check "of packets that are sent twenty at a time by it" stamped "range(50)" <<<"
-ask(TX_SOFTWARE)
-s.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
-for n in range(50): s.send(bytes(20000))"
+check "of packets that are sent twenty at a time by it" of_segments
 # shellcheck disable=SC2086
 { kill $servers && wait $servers; } 2>/dev/null
 teardown
