@@ -127,9 +127,9 @@ impl Receiver for Device {
     }
 }
 
-/// Takes the messages of a train, except for the first `skip` of them, one by one: they are of several kinds,
-/// or for several receivers. None is opened here: a caller may hold a lock that whoever receives the packet inside
-/// needs.
+/// Takes the messages of a train, except for the first `skip` of them, one by one: they are of several kinds, or for
+/// several receivers, or the first is for nobody. None is opened here: a caller may hold a lock that whoever receives
+/// the packet inside needs.
 fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
     let count = skb.messages().saturating_sub(skip);
     device.count(Count::RxTrainsCut, 1);
@@ -196,7 +196,14 @@ fn receive_data<'a>(
             Some((entry.peer.clone(), keypair))
         });
     let Some((peer, keypair)) = found else {
-        device.drop_packet(skb, Dropped::NoSession);
+        if skb.stride() != 0 {
+            // What is behind the first message may well be for us: anybody can send that one, and after a restart
+            // the peer's answer comes at the end of messages of the session that is gone. What was cut is no train
+            // any more, so this goes no deeper.
+            receive_apart(device, skb, 0);
+        } else {
+            device.drop_packet(skb, Dropped::NoSession);
+        }
         return None;
     };
     let Some(endpoint) = Endpoint::of_received(&skb) else {

@@ -5,8 +5,9 @@
 usage: mixed-trains.py LISTEN:PORT FORWARD:PORT
 
 Signals: USR1 keeps data messages back from now on, HUP keeps all messages back. USR2 sends what was kept as a train,
-the data messages in their order and the shortest message last, FPE the initiation and the shortest message behind it;
-what does not fit that is sent alone. Then nothing is kept any more. Each time a line says so, and what the train is.
+the data messages in their order and the shortest message last, ALRM the same behind a forged message for a receiver
+index that nobody has, FPE the initiation and the shortest message behind it; what does not fit that is sent alone.
+Then nothing is kept any more. Each time a line says so, and what the train is.
 """
 
 import os
@@ -35,11 +36,14 @@ class Relay:
         self.keep = None
         self.kept = []
         self.sessions = []
+        self.nobody = None
 
     def name(self, message):
         if message[0] == INITIATION:
             return "initiation"
         receiver = message[4:8]
+        if receiver == self.nobody:
+            return "nobody"
         if receiver not in self.sessions:
             self.sessions.append(receiver)
         return f"{'data' if len(message) > 150 else 'short'}-{self.sessions.index(receiver) + 1}"
@@ -59,7 +63,7 @@ class Relay:
         if self.client:
             self.outside.sendto(message, self.client)
 
-    def send(self, first_kind):
+    def send(self, first_kind, forged=False):
         """Sends what was kept: a run of equally long messages of a kind, and one shorter one."""
         kept, self.kept, self.keep = self.kept, [], None
         of_kind = [m for m in kept if m[0] == first_kind]
@@ -71,6 +75,9 @@ class Relay:
         # If there is an initiation, a train of data is to end with it.
         short.sort(key=lambda m: (m[0] != INITIATION, len(m)))
         train = run + short[:1]
+        if forged and run:
+            self.nobody = bytes(octet ^ 0xFF for octet in run[0][4:8])
+            train.insert(0, run[0][:4] + self.nobody + run[0][8:])
         if len(train) > 1:
             control = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("H", length))]
             self.inside.sendmsg([b"".join(train)], control)
@@ -85,7 +92,7 @@ def main():
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGFPE):
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGALRM, signal.SIGFPE):
         signal.signal(number, lambda *_: None)
     print("ready", flush=True)
     while True:
@@ -107,8 +114,8 @@ def main():
             elif number == signal.SIGHUP:
                 relay.keep = "all"
                 print("holding-all", flush=True)
-            elif number == signal.SIGUSR2:
-                relay.send(DATA)
+            elif number in (signal.SIGUSR2, signal.SIGALRM):
+                relay.send(DATA, forged=number == signal.SIGALRM)
             elif number == signal.SIGFPE:
                 relay.send(INITIATION)
 

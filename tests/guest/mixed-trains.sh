@@ -3,12 +3,12 @@
 # guest: --icount
 # time: 400
 # Datagrams that come in together need not belong together. A relay between the two ends (mixed-trains.py) keeps
-# messages back and sends them as one train: messages for an old session and a new one, messages and an initiation,
-# an initiation and a short message, which may hold a packet for the very socket that it came by. Then GRO makes such
-# trains while a session is renewed under bulk TCP. No message is lost.
+# messages back and sends them as one train: a message for nobody and messages, messages for an old session and a new
+# one, messages and an initiation, an initiation and a short message, which may hold a packet for the very socket that it
+# came by. Then GRO makes such trains while a session is renewed under bulk TCP. No message is lost.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 22
+plan 26
 
 topology
 # The relay is at b: a sends to it, and it sends to b over the loopback device.
@@ -43,6 +43,14 @@ train() {
 }
 
 check "a tunnel through the relay" a ping -c 3 -i 0.2 -W 3 192.168.241.2
+
+# Anybody can send the first message of a train.
+check "the relay keeps data" relay USR1 holding-data
+pings 5
+sleep 1
+check "the relay sends what it has, behind a message for nobody" relay ALRM train
+check "as a train" train 'nobody( data-1)+'
+check "all of it is answered" answered 5
 
 # After two minutes a renews the session, and goes on with the old one until it has the new one.
 sleep 121
