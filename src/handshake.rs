@@ -49,6 +49,7 @@ use crate::peer::{
 };
 use crate::protocol::messages::{
     Message,
+    Response,
     INITIATION_LEN, //
 };
 use crate::protocol::noise::Refused;
@@ -249,10 +250,12 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
                 invalid();
                 return Err(Dropped::StaleResponse);
             };
-            libcrypto::with_wiped_stack(|| complete(&peer, &identity, response.bytes(), from))
-                .inspect_err(|_| {
-                    // Anybody who guesses an index can make us compute.
-                    device.handshakes.wasted(now());
+            libcrypto::with_wiped_stack(|| complete(&peer, &identity, &response, from))
+                .inspect_err(|why| {
+                    // Anybody who guesses an index can make us compute. An old response is refused before that.
+                    if *why != Dropped::StaleResponse {
+                        device.handshakes.wasted(now());
+                    }
                     invalid();
                 })?;
             authenticated(&peer, datagram.len());
@@ -393,7 +396,7 @@ fn respond(
 fn complete(
     peer: &Shared<Peer>,
     identity: &Shared<LocalIdentity>,
-    message: &[u8; crate::protocol::messages::RESPONSE_LEN],
+    response: &Response<'_>,
     from: Endpoint,
 ) -> Result<(), Dropped> {
     let mut guard = peer.handshake.lock();
@@ -401,12 +404,12 @@ fn complete(
     if !is_current(&peer.device, identity) {
         return Err(Dropped::HandshakeFailed);
     }
-    if side.noise.awaited_index().is_none() {
+    if side.noise.awaited_index() != Some(response.receiver()) {
         return Err(Dropped::StaleResponse);
     }
     if !side
         .noise
-        .accept_response(&identity.keys, &side.remote, message)
+        .accept_response(&identity.keys, &side.remote, response.bytes())
     {
         return Err(Dropped::BadResponse);
     }

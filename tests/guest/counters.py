@@ -6,12 +6,14 @@ usage: counters.py record FILE             writes each UDP payload to port 2000 
        counters.py play FILE TYPE [flip]   sends the first message of that type (1 to 4) again
        counters.py stray                   sends what is no WireGuard message, or is for nobody
        counters.py knowing KEY             sends handshake messages with a good mac1, and nothing else that is right
+       counters.py late KEY FILE           sends 200 responses with a good mac1 to the session of the first data message
        counters.py inside VERSION          writes a packet of that version to wg0, which says that it is longer than it is"""
 
 import base64
 import hashlib
 import socket
 import sys
+import time
 
 TO = ("10.0.0.2", 2000)
 
@@ -33,10 +35,14 @@ def record(path):
                 print(packet[28:].hex(), file=out, flush=True)
 
 
-def play(path, kind, flip=None):
+def recorded(path, kind):
     with open(path) as lines:
         messages = [bytes.fromhex(line) for line in lines]
-    message = next(m for m in messages if m[0] == int(kind))
+    return next(m for m in messages if m[0] == kind)
+
+
+def play(path, kind, flip=None):
+    message = recorded(path, int(kind))
     if flip:
         message = message[:-1] + bytes([message[-1] ^ 1])
     send(message)
@@ -50,11 +56,23 @@ def stray():
     send(b"\x03\0\0\0" + bytes(60))                             # a cookie for nobody
 
 
-def knowing(key):
+def with_macs(key, message):
     # Section 5.4.4 of the whitepaper.
     key = hashlib.blake2s(b"mac1----" + base64.b64decode(key)).digest()
+    return message + hashlib.blake2s(message, key=key, digest_size=16).digest() + bytes(16)
+
+
+def knowing(key):
     for message in b"\x01\0\0\0" + bytes(112), b"\x02\0\0\0" + bytes(56):
-        send(message + hashlib.blake2s(message, key=key, digest_size=16).digest() + bytes(16))
+        send(with_macs(key, message))
+
+
+def late(key, path):
+    receiver = recorded(path, 4)[4:8]
+    for _ in range(200):
+        send(with_macs(key, b"\x02\0\0\0" + bytes(4) + receiver + bytes(48)))
+        # Few enough at a time for the queue to stay short.
+        time.sleep(0.001)
 
 
 def inside(version):
@@ -63,4 +81,6 @@ def inside(version):
         s.sendto(header + bytes([192, 168, 241, 1, 192, 168, 241, 2]) + bytes(20), ("wg0", 0x0800))
 
 
-{"record": record, "play": play, "stray": stray, "knowing": knowing, "inside": inside}[sys.argv[1]](*sys.argv[2:])
+{
+    "record": record, "play": play, "stray": stray, "knowing": knowing, "late": late, "inside": inside,
+}[sys.argv[1]](*sys.argv[2:])

@@ -6,7 +6,7 @@
 # no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 50
+plan 51
 
 record() {
 	rm -f /tmp/recording
@@ -67,7 +67,11 @@ a ping -c 2 -i 0.2 -W 1 -I 192.168.241.9 192.168.241.2 >/dev/null
 check "a source that is not allowed" is "$(lost b)" "rx_drop_source_not_allowed+2"
 ip -n a addr del 192.168.241.9/32 dev wg0
 
-# A sender that knows b's public key, and nothing else.
+# A sender that knows b's public key, and nothing else. To refuse responses to nothing costs little: they do not put the
+# interface under load, and the next messages are looked at without a cookie.
+a python3 counters.py late "$PUB_B" /tmp/first
+sleep 0.3
+check "responses to a handshake that is over" is "$(lost b)" "rx_refused_stale_response+200"
 a python3 counters.py knowing "$PUB_B"
 sleep 0.3
 check "a response to nothing, an initiation that does not open" is "$(lost b)" "rx_refused_forged+1 rx_refused_stale_response+1"
