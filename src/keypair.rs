@@ -299,6 +299,7 @@ impl Keypairs {
         } else {
             [self.next.swap(Some(keypair)), self.previous.take()]
         };
+        stop_sending(&retired);
         drop(closed);
         events::keypair_created(peer, id);
         retire(indices, retired);
@@ -323,16 +324,18 @@ impl Keypairs {
             return false;
         }
         let next = self.next.take();
-        let retired = self.previous.swap(self.current.swap(next));
+        let retired = [self.previous.swap(self.current.swap(next))];
+        stop_sending(&retired);
         drop(closed);
-        retire(indices, [retired, None]);
+        retire(indices, retired);
         true
     }
 
     /// Stops sending with the present keypairs; messages on the way to us are still opened.
     pub(crate) fn expire(&self) {
         let _closed = self.closed.lock();
-        for slot in [&self.next, &self.current] {
+        // The previous one as well: packets that are on their way to be sealed may be for it.
+        for slot in [&self.next, &self.current, &self.previous] {
             if let Some(keypair) = slot.get() {
                 keypair.stop_sending();
             }
@@ -344,8 +347,17 @@ impl Keypairs {
         let mut closed = self.closed.lock();
         *closed |= close;
         let retired = [self.next.take(), self.previous.take(), self.current.take()];
+        stop_sending(&retired);
         drop(closed);
         retire(indices, retired);
+    }
+}
+
+/// Stops sending with keypairs that have just left their slots, where [`Keypairs::expire`] does not find them any more.
+/// To be called with the lock of the slots held.
+fn stop_sending(keypairs: &[Option<Shared<Keypair>>]) {
+    for keypair in keypairs.iter().flatten() {
+        keypair.stop_sending();
     }
 }
 
