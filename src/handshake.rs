@@ -377,8 +377,7 @@ fn respond(
     let session = side.noise.begin_session(now).ok_or(failed)?;
     side.index = None;
     peer.keypairs.install(&peer, session).map_err(|_| failed)?;
-    drop(guard);
-
+    // With the lock held, lest the new keys are taken for old ones that are to be wiped.
     Peer::events(
         &peer,
         &[
@@ -388,6 +387,8 @@ fn respond(
             Event::AuthenticatedSent,
         ],
     );
+    drop(guard);
+
     send_buffer(&peer, &response, Kind::Response);
     Ok(peer)
 }
@@ -420,9 +421,12 @@ fn complete(
     if let Some(session) = side.noise.begin_session(now()) {
         side.index = None;
         let installed = peer.keypairs.install(peer, session);
+        if installed.is_ok() {
+            // With the lock held, as in `respond`.
+            Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);
+        }
         drop(guard);
         if installed.is_ok() {
-            Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);
             peer.handshake_completed();
             // What waits for the session confirms it to the responder; if nothing waits, an empty
             // message does.

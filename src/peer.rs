@@ -434,10 +434,13 @@ impl Peer {
 
     /// Drops the handshake in progress and its index. May sleep.
     pub(crate) fn clear_handshake(&self, close: bool) {
-        let mut guard = self.handshake.lock();
-        let side = &mut *guard;
-        side.noise.clear();
+        let mut side = self.handshake.lock();
         side.closed |= close;
+        self.drop_handshake(&mut side);
+    }
+
+    fn drop_handshake(&self, side: &mut HandshakeSide) {
+        side.noise.clear();
         if let Some(index) = side.index.take() {
             self.device.indices.remove(index);
         }
@@ -445,7 +448,21 @@ impl Peer {
 
     /// Drops all keys: those of the handshake and those of the sessions. May sleep.
     pub(crate) fn clear_keys(&self) {
-        self.clear_handshake(false);
+        let mut side = self.handshake.lock();
+        self.timers.lock().machine.keys_wiped();
+        self.drop_handshake(&mut side);
+        self.keypairs.clear(&self.device.indices, false);
+    }
+
+    /// The time of all keys is over: drops them, unless a session was begun after that was found. May sleep.
+    fn clear_old_keys(&self) {
+        // A session is made, and the time of its keys is set, with this lock held.
+        let mut side = self.handshake.lock();
+        if self.timers.lock().machine.has_keys() {
+            return;
+        }
+        debug::zeroing_keys(&self.device, self, KEYS_LIFETIME.as_secs());
+        self.drop_handshake(&mut side);
         self.keypairs.clear(&self.device.indices, false);
     }
 
@@ -540,8 +557,7 @@ impl Runnable for Peer {
             debug::stopped_hearing(&this.device, this, REPLY_TIMEOUT.as_secs());
         }
         if due.zero_keys {
-            debug::zeroing_keys(&this.device, this, KEYS_LIFETIME.as_secs());
-            this.clear_keys();
+            this.clear_old_keys();
         }
         if due.clear_source {
             this.clear_source();

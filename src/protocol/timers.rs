@@ -234,6 +234,16 @@ impl Timers {
         self.handshake_sent = None;
     }
 
+    /// All keys have been wiped.
+    pub fn keys_wiped(&mut self) {
+        self.zero_keys = None;
+    }
+
+    /// Whether there may be keys that are still to be wiped.
+    pub fn has_keys(&self) -> bool {
+        self.zero_keys.is_some()
+    }
+
     /// There is something new to send: the attempts are counted afresh.
     pub fn reset_retries(&mut self) {
         self.retries = 0;

@@ -22,6 +22,7 @@ enum Entry {
     Fired(Name),
     GaveUp,
     AskedAnew,
+    Wiped,
     Stopped,
 }
 
@@ -145,7 +146,7 @@ impl Model {
     }
 
     fn zero_keys(&self) -> Option<u64> {
-        let rest = self.since(|entry| matches!(entry, Fired(ZeroKeys) | Stopped));
+        let rest = self.since(|entry| matches!(entry, Fired(ZeroKeys) | Wiped | Stopped));
         let derived = |entry: &Entry| matches!(entry, Told(Event::SessionDerived, _));
         let start = rest.iter().rev().find(|(_, entry)| derived(entry));
         let start = start.or_else(|| rest.iter().find(|(_, entry)| *entry == GaveUp));
@@ -240,6 +241,7 @@ enum Step {
     /// Looks exactly at the next deadline, or one nanosecond before.
     WaitForNext(bool),
     AskAnew,
+    Wipe,
     Stop,
 }
 
@@ -263,6 +265,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..20 * SEC).prop_map(Step::Wait),
         8 => any::<bool>().prop_map(Step::WaitForNext),
         1 => Just(Step::AskAnew),
+        1 => Just(Step::Wipe),
         1 => (0u8..8).prop_map(|n| if n == 0 { Step::Stop } else { Step::Wait(1) }),
     ]
 }
@@ -305,6 +308,10 @@ proptest! {
                     timers.reset_retries();
                     model.add(now, AskedAnew);
                 }
+                Step::Wipe => {
+                    timers.keys_wiped();
+                    model.add(now, Wiped);
+                }
                 Step::Stop => {
                     timers.stop();
                     model.add(now, Stopped);
@@ -314,6 +321,7 @@ proptest! {
             let at = Instant::from_nanos(now);
             prop_assert_eq!(timers.next().map(Instant::as_nanos), model.next());
             prop_assert_eq!(timers.may_initiate(at), model.may_initiate(now));
+            prop_assert_eq!(timers.has_keys(), model.zero_keys().is_some());
             if look {
                 prop_assert_eq!(timers.poll(at), model.poll(now));
                 prop_assert_eq!(timers.poll(at), Actions::default(), "nothing is due twice");
