@@ -163,7 +163,7 @@ fn send_buffer(peer: &Shared<Peer>, message: &[u8], kind: Kind) {
         }
     }
     if endpoint != before {
-        peer.source_failed(&endpoint);
+        peer.source_failed(&before, endpoint.source);
     }
 }
 

@@ -309,13 +309,22 @@ impl Peer {
         self.path_mtu.forget();
     }
 
-    /// Takes over from `used` what has become of our own address when it did not serve for sending, unless the peer's
-    /// address is another one by now.
-    pub(crate) fn source_failed(&self, used: &Endpoint) {
+    /// Our own address did not serve for sending to `used`: it is replaced by `source`, unless the endpoint is another
+    /// one by now.
+    pub(crate) fn source_failed(&self, used: &Endpoint, source: Source) {
         if let Some(endpoint) = self.endpoint.lock().as_mut() {
-            if endpoint.remote == used.remote {
-                endpoint.source = used.source;
+            if endpoint == used {
+                endpoint.source = source;
             }
+        }
+    }
+
+    /// Forgets what a sender to `used` has learned of its path, if the endpoint is another one by now.
+    pub(crate) fn check_path(&self, used: &Endpoint) {
+        // If it becomes another one after this look, what was learned is forgotten then.
+        let moved = self.endpoint.lock().is_none_or(|present| present != *used);
+        if moved {
+            self.path_mtu.forget();
         }
     }
 

@@ -356,7 +356,10 @@ impl Outgoing {
             peer.device.count(Count::TxKeepalives, keepalives);
         }
         if endpoint != before {
-            peer.source_failed(&endpoint);
+            peer.source_failed(&before, endpoint.source);
+        }
+        if path_mtu {
+            peer.check_path(&before);
         }
         if data_sent {
             Peer::events(peer, &[Event::DataSent]);
