@@ -29,6 +29,8 @@ use crate::protocol::PublicKey;
 
 /// An endpoint that goes back and forth is announced at most this often; the last change always is.
 pub(crate) const MOVES_APART: Duration = Duration::from_millis(100);
+/// How long after a change it is announced.
+pub(crate) const MOVE_DELAY: Duration = Duration::from_millis(10);
 /// Each device announces strangers at most this often.
 pub(crate) const STRANGERS_APART: Duration = Duration::from_millis(100);
 

@@ -37,7 +37,8 @@ use crate::debug;
 use crate::device::Device;
 use crate::events::{
     self,
-    MOVES_APART, //
+    MOVES_APART,
+    MOVE_DELAY, //
 };
 use crate::keypair::{
     now,
@@ -295,9 +296,13 @@ impl Peer {
         events::endpoint_changed(this);
         let now = now();
         let mut side = this.timers.lock();
-        let at = side.may_announce.max(now);
+        if !this.is_active(&side) {
+            return;
+        }
+        // Not at once: what is due by now may not be any more when the timers have been told of this message.
+        let at = side.may_announce.max(now.after(MOVE_DELAY));
         side.announce.get_or_insert(at);
-        Self::arm(this, &mut side, now);
+        Self::wake(this, &mut side, now, at);
     }
 
     /// Forgets which of our own addresses the peer is reached from.
@@ -335,11 +340,11 @@ impl Peer {
 
     /// Tells the timers what happened (whitepaper §6) and arms the task accordingly. Any context.
     pub(crate) fn events(this: &Shared<Self>, events: &[Event]) {
-        if !this.device.is_up() {
-            return;
-        }
         let now = now();
         let mut side = this.timers.lock();
+        if !this.is_active(&side) {
+            return;
+        }
         for event in events {
             match event {
                 Event::SessionDerived => side.derived = Some(now),
@@ -357,6 +362,9 @@ impl Peer {
     pub(crate) fn initiate(this: &Shared<Self>) {
         let now = now();
         let mut side = this.timers.lock();
+        if !this.is_active(&side) {
+            return;
+        }
         side.machine.reset_retries();
         if side.machine.may_initiate(now) {
             side.initiate = Some(now);
@@ -368,6 +376,9 @@ impl Peer {
     pub(crate) fn initiate_later(this: &Shared<Self>) {
         let now = now();
         let mut side = this.timers.lock();
+        if !this.is_active(&side) {
+            return;
+        }
         side.initiate = Some(now.after(Duration::from_secs(1)));
         Self::arm(this, &mut side, now);
     }
@@ -381,9 +392,15 @@ impl Peer {
         }
     }
 
+    /// Whether anything may be set. To be asked with the lock held: whoever takes the device down takes it later, and
+    /// takes back what was set before.
+    fn is_active(&self, side: &TimerSide) -> bool {
+        !side.closed && self.device.is_up()
+    }
+
     /// Arms the task for the next thing to do, unless it is already armed early enough.
     fn arm(this: &Shared<Self>, side: &mut TimerSide, now: Instant) {
-        if side.closed || !this.device.is_up() {
+        if !this.is_active(side) {
             return;
         }
         let wanted = [
@@ -392,9 +409,14 @@ impl Peer {
             side.session_ends,
             side.announce,
         ];
-        let wanted = wanted.into_iter().flatten().min();
-        let Some(wanted) = wanted else { return };
-        let delay = wanted.since(now).as_nanos();
+        if let Some(wanted) = wanted.into_iter().flatten().min() {
+            Self::wake(this, side, now, wanted);
+        }
+    }
+
+    /// Lets the task run at `at`, unless it runs before.
+    fn wake(this: &Shared<Self>, side: &mut TimerSide, now: Instant, at: Instant) {
+        let delay = at.since(now).as_nanos();
         if side.alarm.set(clock::ticks(), workqueue::ticks(delay)) {
             this.device.workers.control.schedule(this, delay);
         }
@@ -525,14 +547,11 @@ impl Runnable for Peer {
 
     /// Does what is due. Process context.
     fn run(this: &Shared<Self>) {
-        if !this.device.is_up() {
-            return;
-        }
         let mut side = this.timers.lock();
-        if side.closed {
+        side.alarm.clear();
+        if !this.is_active(&side) {
             return;
         }
-        side.alarm.clear();
         let now = now();
         let asked = side.initiate.take_if(|at| *at <= now).is_some();
         let due = side.machine.poll(now);

@@ -211,9 +211,16 @@ fn send(peer: &Shared<Peer>, skb: Skb) {
         }
         return;
     }
-    let (why, dropped) = peer.staged.lock().push(skb);
+    let (why, dropped) = stage(peer, skb);
     peer.device.count_tx_dropped(why, dropped);
     send_staged(peer);
+}
+
+/// Lets a packet wait for a keypair. Returns how many packets were dropped for that, and why.
+fn stage(peer: &Peer, skb: Skb) -> (Dropped, usize) {
+    let mut staged = peer.staged.lock();
+    // Asked with the lock held: whoever takes the device down takes it later, to drop what waits.
+    staged.push(skb, peer.device.is_up())
 }
 
 /// The keypair to send with, if it may still be used.
@@ -254,8 +261,9 @@ pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
         };
         let mut skb = Skb::from(skb);
         skb.set_tag(0);
-        peer.staged.lock().push(skb);
-        debug::sending_keepalive(&peer.device, peer);
+        if let (_, 0) = stage(peer, skb) {
+            debug::sending_keepalive(&peer.device, peer);
+        }
     }
     send_staged(peer);
 }

@@ -60,10 +60,10 @@ impl Staged {
         self.packets.orphan();
     }
 
-    /// Adds a packet at the end. Returns how many packets were dropped, to make room or because no more are let in, and
-    /// why.
-    pub(super) fn push(&mut self, skb: Skb) -> (Dropped, usize) {
-        if self.closed {
+    /// Adds a packet at the end, if the device is `up`. Returns how many packets were dropped, to make room or because
+    /// no more are let in, and why.
+    pub(super) fn push(&mut self, skb: Skb, up: bool) -> (Dropped, usize) {
+        if self.closed || !up {
             let count = skb.packets();
             skb.drop_for(Dropped::Closed.reason());
             return (Dropped::Closed, count);
