@@ -6,7 +6,7 @@
 # no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 51
+plan 52
 
 record() {
 	rm -f /tmp/recording
@@ -31,6 +31,9 @@ check "there are counters, and all begin at zero" is "$(wc -w <<<"$names")" "$(a
 check "no name is there twice" is "$(sort <<<"$names" | uniq -d)" ""
 check "no name is cut off" is "$(awk 'length > 31' <<<"$names")" ""
 check "other sets of names are refused" not a ethtool --show-priv-flags wg0
+
+check "who may not ask for peers may not see them" \
+	is "$(a setpriv --reuid 65534 --regid 65534 --clear-groups ethtool -S wg0 2>&1)" "no stats available"
 
 # A handshake with one packet each way, and what it counts.
 record /tmp/first

@@ -6,6 +6,7 @@
 
 #[cfg(not(kernel_7_2))]
 use kernel::error::code::EOPNOTSUPP;
+use kernel::prelude::*;
 
 use super::{
     Adapter,
@@ -14,6 +15,7 @@ use super::{
 use crate::net::bindings;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
+use crate::net::netdev::Net;
 
 /// Octets of a name, including the terminating null.
 const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
@@ -31,14 +33,22 @@ pub(super) const fn ops<T: LinkDriver>() -> bindings::ethtool_ops {
     }
 }
 
+/// The core asks for the count before all else, and refuses what this refuses. It lets everybody ask, but what happens
+/// to handshakes tells of peers, so here only those may who are told of peers anyway.
 unsafe extern "C" fn count<T: LinkDriver>(
-    _dev: *mut bindings::net_device,
+    dev: *mut bindings::net_device,
     set: core::ffi::c_int,
 ) -> core::ffi::c_int {
-    if set == bindings::ethtool_stringset_ETH_SS_STATS as i32 {
+    if set != bindings::ethtool_stringset_ETH_SS_STATS as i32 {
+        return EOPNOTSUPP.to_errno();
+    }
+    // SAFETY: The core calls with RTNL held, for devices that are registered: neither the device nor its namespace goes
+    // away meanwhile.
+    let net = unsafe { Net::from_raw(bindings::dev_net(dev)) };
+    if net.may_administer() {
         T::STATISTICS.len() as i32
     } else {
-        EOPNOTSUPP.to_errno()
+        EPERM.to_errno()
     }
 }
 
