@@ -222,9 +222,10 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
             debug::receiving_cookie(device, &from);
             let peer = peer_of_index(device, reply.receiver()).ok_or(Dropped::BadCookie)?;
             let mut side = peer.handshake.lock();
-            let taken = side
-                .cookies
-                .consume_reply(&peer.cookie_keys, reply.bytes(), now());
+            let taken = libcrypto::with_wiped_stack(|| {
+                side.cookies
+                    .consume_reply(&peer.cookie_keys, reply.bytes(), now())
+            });
             drop(side);
             if !taken {
                 debug::invalid_cookie(device);
@@ -308,7 +309,8 @@ fn cookie_secret(device: &Device, now: Instant) -> Option<Shared<CookieSecret>> 
     if let Some(secret) = present.filter(|secret| !secret.expired(now)) {
         return Some(secret);
     }
-    let secret = Shared::new(CookieSecret::new(random(), now)).ok()?;
+    let secret = libcrypto::with_wiped_stack(|| Shared::new(CookieSecret::new(random(), now)));
+    let secret = secret.ok()?;
     // If two workers come here at once, the later secret stays. A sender that got a cookie made with
     // the other one is given a new one when it uses it.
     device.cookie_secret.set(Some(secret.clone()));

@@ -47,9 +47,13 @@ fn joined([first, second]: [u128; 2]) -> [u8; 32] {
 
 /// Runs the cipher over `len` octets, starting at block number `block` of the key stream.
 ///
+/// It has a frame of its own, which is done with the key when it calls the cipher. As a part of a caller that needs it
+/// twice, it would keep a copy of the key on the stack.
+///
 /// # Safety
 ///
 /// `from` is good for reading `len` octets, `to` for writing them; they are the same or do not overlap.
+#[inline(never)]
 unsafe fn crypt(
     key: &[u8; 32],
     counter: u64,

@@ -185,8 +185,11 @@ impl<C: Crypto> CookieMaker<C> {
         };
         C::blake2s_128(mac1, &keys.mac1, &[body]);
         self.unanswered = Some(*mac1);
-        self.cookie
-            .take_if(|(_, born)| now.since(*born) >= COOKIE_MAX_AGE);
+        let old = |(_, born): &(_, Instant)| now.since(*born) >= COOKIE_MAX_AGE;
+        if self.cookie.as_ref().is_some_and(old) {
+            // Not taken out, which would leave its octets behind: this wipes them in place.
+            self.cookie = None;
+        }
         match &self.cookie {
             Some((cookie, _)) => C::blake2s_128(mac2, cookie.bytes(), &[rest]),
             None => *mac2 = [0; MAC_LEN],

@@ -22,6 +22,7 @@ use wireguard_host::protocol::noise::{
 };
 use wireguard_host::protocol::session::Session;
 use wireguard_host::protocol::time::{
+    Duration,
     Instant,
     Tai64n, //
 };
@@ -260,6 +261,17 @@ fn in_place() {
     assert!(at_a.begin_session(NOW).is_some());
     assert!(at_b.begin_session(NOW).is_some());
     assert_eq!(more(&at_a, &at_b), [1, 1]);
+
+    // A cookie that has become too old.
+    let keys = CookieKeys::<Noting>::new(b.public());
+    let mut maker = Box::new(CookieMaker::new());
+    let mut message = message;
+    maker.add_macs(&keys, &mut message, NOW);
+    let reply = CookieSecret::<Noting>::new([4; 32], NOW).reply(&keys, &message, 1, b"me", [0; 24]);
+    assert!(maker.consume_reply(&keys, &reply.unwrap(), NOW));
+    assert_eq!(wiped_in(&*maker), 0);
+    maker.add_macs(&keys, &mut message, NOW.after(Duration::from_secs(120)));
+    assert_eq!(wiped_in(&*maker), 1);
 }
 
 /// Where the driver says that keys end, they end then and not with the peer.

@@ -139,7 +139,8 @@ fn scrubbed<R>(f: impl FnOnce() -> R) -> R {
 
 /// A key that is the same each time; the same octet in front and at the end as a clamped one.
 fn make(seed: u64, key: &mut Key) {
-    let mut rng = wireguard_host::rng::Rng::new(seed);
+    // Lest the compiler computes it, and puts it into the program.
+    let mut rng = wireguard_host::rng::Rng::new(black_box(seed));
     for octet in key.iter_mut() {
         *octet = rng.word() as u8;
     }
@@ -285,14 +286,28 @@ fn session_with_remains(socket: &UdpSocket) -> io::Result<[Key; 2]> {
     Ok([keys[0], keys[1]])
 }
 
-/// How often each key is in the memory of the machine.
-fn search<const N: usize>(keys: [Key; N]) -> io::Result<[usize; N]> {
+/// How often something of a key is in the memory of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// All of it.
+    whole: usize,
+    /// Eight octets, as a compiler puts them on the stack.
+    pieces: usize,
+}
+
+impl Found {
+    fn nothing(&self) -> bool {
+        self.whole + self.pieces == 0
+    }
+}
+
+fn search<const N: usize>(keys: [Key; N]) -> io::Result<[Found; N]> {
     let found = search_all(&keys)?;
     println!("#   {found:?}");
     Ok(found.try_into().unwrap())
 }
 
-fn search_all(keys: &[Key]) -> io::Result<Vec<usize>> {
+fn search_all(keys: &[Key]) -> io::Result<Vec<Found>> {
     const CHUNK: usize = 1 << 20;
     let start_of = |key: &Key| {
         let [a, b, c, d, ..] = masked(key);
@@ -303,13 +318,24 @@ fn search_all(keys: &[Key]) -> io::Result<Vec<usize>> {
     for start in &starts {
         likely[*start as usize & 0xffff] = true;
     }
+    let piece_of = |key: &[u8], at: usize| -> [u8; 8] { std::array::from_fn(|i| key[at + i]) };
+    let pieces: Vec<(usize, usize, [u8; 8])> = keys
+        .iter()
+        .enumerate()
+        .flat_map(|(n, key)| [0, 8, 16, 24].map(|at| (n, at, piece_of(key, at))))
+        .collect();
+    let mut likely_piece = vec![false; 1 << 16];
+    for (_, at, piece) in &pieces {
+        let low = u16::from_ne_bytes([piece[0] ^ MASK[*at], piece[1] ^ MASK[at + 1]]);
+        likely_piece[usize::from(low)] = true;
+    }
     let core = File::open("/proc/kcore")?;
     let mut head = vec![0; 1 << 14];
     let len = core.read_at(&mut head, 0)?;
     let word = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().unwrap());
     let segments = u16::from_ne_bytes([head[56], head[57]]);
     let table = word(32) as usize;
-    let mut found = vec![0; keys.len()];
+    let mut found = vec![Found::default(); keys.len()];
     let mut searched = 0;
     let mut buffer = vec![0; CHUNK + 32];
     for segment in 0..usize::from(segments) {
@@ -336,10 +362,25 @@ fn search_all(keys: &[Key]) -> io::Result<Vec<usize>> {
                 }
                 for (n, key) in keys.iter().enumerate() {
                     if start == starts[n] && (0..32).all(|k| buffer[i + k] ^ MASK[k] == key[k]) {
-                        found[n] += 1;
+                        found[n].whole += 1;
                         println!("#   key {n} at {:#x}", physical + done + i as u64);
                         // This memory comes past, too.
                         buffer[i..i + 32].fill(0);
+                    }
+                }
+            }
+            // The rest of the buffer comes again, as the beginning of the next.
+            for i in (0..got.min(CHUNK) - 7).step_by(8) {
+                let word = &mut buffer[i..i + 8];
+                if !likely_piece[usize::from(u16::from_ne_bytes([word[0], word[1]]))] {
+                    continue;
+                }
+                for (n, at, piece) in &pieces {
+                    if (0..8).all(|k| word[k] ^ MASK[at + k] == piece[k]) {
+                        found[*n].pieces += 1;
+                        let address = physical + done + i as u64;
+                        println!("#   octets {at} to {} of key {n} at {address:#x}", at + 8);
+                        word.fill(0);
                     }
                 }
             }
@@ -385,9 +426,9 @@ fn main() -> io::Result<()> {
     let first = session(&socket)?;
     std::thread::sleep(Duration::from_secs(1));
     let [p, q, s, r] = search([private, preshared, first[0], first[1]])?;
-    tap.check("the private key is found while it is in use", p > 0);
-    tap.check("and the preshared key", q > 0);
-    tap.check("and both keys of the session", s > 0 && r > 0);
+    tap.check("the private key is found while it is in use", p.whole > 0);
+    tap.check("and the preshared key", q.whole > 0);
+    tap.check("and both keys of the session", s.whole > 0 && r.whole > 0);
 
     // The first session is the previous one after the second, and nothing after the third.
     session(&socket)?;
@@ -396,11 +437,18 @@ fn main() -> io::Result<()> {
     run("true");
     let derived = DERIVED.lock().unwrap().clone();
     let [s, r, t, u] = search([first[0], first[1], last[0], last[1]])?;
-    tap.check("the keys of a session go when it was replaced", s + r == 0);
-    tap.check("those of the present one are found", t > 0 && u > 0);
+    tap.check(
+        "the keys of a session go when it was replaced",
+        s.nothing() && r.nothing(),
+    );
+    tap.check(
+        "those of the present one are found",
+        t.whole > 0 && u.whole > 0,
+    );
     // A handshake takes eight key derivations, each of which has one HMAC for its own key and one for each that it gives.
-    let left: usize = search_all(&derived)?.iter().sum();
-    println!("#   {left} copies of {} keys", derived.len());
+    let left = search_all(&derived)?;
+    let left = left.iter().filter(|found| !found.nothing()).count();
+    println!("#   {left} of {} keys left something", derived.len());
     tap.check(
         "and no key that they were derived from",
         left == 0 && derived.len() == 19,
@@ -410,18 +458,18 @@ fn main() -> io::Result<()> {
     let [q, t, u] = search([preshared, last[0], last[1]])?;
     tap.check(
         "the keys of the session go with the interface down",
-        t + u == 0,
+        t.nothing() && u.nothing(),
     );
-    tap.check("the preshared key stays", q > 0);
+    tap.check("the preshared key stays", q.whole > 0);
 
     remove()?;
     run("true");
     let [p, q] = search([private, preshared])?;
-    tap.check("the preshared key goes with the peer", q == 0);
-    tap.check("the private key stays", p > 0);
+    tap.check("the preshared key goes with the peer", q.nothing());
+    tap.check("the private key stays", p.whole > 0);
 
     run("ip link del wgk");
     let [p] = search([private])?;
-    tap.check("the private key goes with the interface", p == 0);
+    tap.check("the private key goes with the interface", p.nothing());
     std::process::exit(i32::from(tap.1 > 0));
 }
