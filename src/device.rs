@@ -55,7 +55,10 @@ use crate::net::netdev::{
     NetDevice,
     Stat, //
 };
-use crate::net::pipeline::Pipeline;
+use crate::net::pipeline::{
+    Account,
+    Pipeline, //
+};
 use crate::net::pool::Buffers;
 use crate::net::rcu::{
     self,
@@ -102,7 +105,7 @@ const ETHERNET_MTU: u32 = 1500;
 /// Octets that are added to a packet on an IPv6 path: our own, UDP's and IPv6's.
 const OVERHEAD: u32 = DATA_OVERHEAD as u32 + 8 + 40;
 
-/// Octets that may wait on one CPU to be sealed, and as many to be opened.
+/// For each CPU, twice as many octets of a device may be on their way to be sealed, and as many to be opened.
 const QUEUE_LIMIT: usize = 4 << 20;
 
 /// The workers that all devices share.
@@ -201,6 +204,10 @@ pub(crate) struct Device {
     mark: Atomic<u32>,
     /// What is configured beyond what every WireGuard does.
     options: Options,
+    /// What is queued to be sealed.
+    pub(crate) sealing: Account,
+    /// What is queued to be opened.
+    pub(crate) opening: Account,
     /// Between `open` and `stop`.
     up: Atomic<bool>,
     /// What `ethtool -S` shows.
@@ -493,6 +500,8 @@ impl LinkDriver for Device {
             up: Atomic::new(false),
             counters: Counters::new(),
             next_stranger: Atomic::new(0),
+            sealing: Account::new(),
+            opening: Account::new(),
         }? Error))
     }
 

@@ -46,6 +46,7 @@ use crate::net::gro::{
 use crate::net::libcrypto;
 use crate::net::netdev::Stat;
 use crate::net::pipeline::{
+    Account,
     Job,
     Lane,
     Ready, //
@@ -403,6 +404,10 @@ impl Job for Incoming {
 
     fn lane<'a>(&self, peer: &'a Peer) -> &'a Lane<Self> {
         &peer.incoming
+    }
+
+    fn account(peer: &Peer) -> &Account {
+        &peer.device.opening
     }
 
     fn cost(&self) -> usize {

@@ -48,6 +48,7 @@ use crate::net::netdev::{
     Stat, //
 };
 use crate::net::pipeline::{
+    Account,
     Job,
     Lane, //
 };
@@ -403,6 +404,10 @@ impl Job for Outgoing {
 
     fn lane<'a>(&self, peer: &'a Peer) -> &'a Lane<Self> {
         peer.outgoing.of(self.flow)
+    }
+
+    fn account(peer: &Peer) -> &Account {
+        &peer.device.sealing
     }
 
     fn cost(&self) -> usize {

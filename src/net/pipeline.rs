@@ -27,6 +27,7 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+mod account;
 mod chain;
 mod lane;
 mod load;
@@ -41,6 +42,7 @@ use lane::{
 };
 use load::Load;
 
+pub(crate) use account::Account;
 pub(crate) use lane::Lane;
 
 use super::bh::{
@@ -81,7 +83,10 @@ pub(crate) trait Job: Send + Sized + 'static {
     /// The lane that the job belongs to.
     fn lane<'a>(&self, owner: &'a Self::Owner) -> &'a Lane<Self>;
 
-    /// Octets, by which queues are bounded. Called before the job is processed.
+    /// The account by which the owner's jobs are bounded together with those of others. It is always the same one.
+    fn account(owner: &Self::Owner) -> &Account;
+
+    /// Octets, by which accounts and lanes are bounded. Called before the job is processed.
     fn cost(&self) -> usize;
 
     /// Takes over the work of `other`, a job of the same lane that was given to the pipeline right after this
@@ -142,10 +147,8 @@ struct CpuQueue<J: Job> {
     workers: *mut bindings::workqueue_struct,
     #[pin]
     state: BhLock<CpuState<J>>,
-    /// Octets that wait; may be read without the lock.
-    waiting: Atomic<usize>,
-    /// Octets that waiting jobs have absorbed since they were queued.
-    absorbed: Atomic<usize>,
+    /// Whether any job waits; may be read without the lock.
+    busy: Atomic<bool>,
     /// Octets of jobs that were processed before and that nobody here has begun to complete yet.
     handed_over: Atomic<usize>,
     load: Load,
@@ -156,8 +159,6 @@ struct CpuQueue<J: Job> {
 struct CpuState<J: Job> {
     /// Jobs to be processed.
     waiting: Chain<J>,
-    /// What these cost, not counting what they have absorbed.
-    cost: usize,
     /// Jobs that were processed before, on other CPUs, and have to be completed here; and those at which [`flush`]
     /// stopped.
     processed: Chain<J>,
@@ -179,18 +180,26 @@ pub(crate) struct Pipeline<J: Job> {
     cpus: Vector<Pin<KBox<CpuQueue<J>>>>,
     /// The CPU that was last given a job because the submitter's own was busy.
     last: Atomic<i32>,
-    /// Octets of cost that may wait on each CPU.
-    limit: usize,
-    /// Octets of cost that may be under way in each lane.
-    lane_limit: usize,
+    limits: Limits,
 }
 
-/// As much may be under way in a lane as may wait on this many CPUs.
+/// Octets of cost that may be under way.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Of each account.
+    account: usize,
+    /// In each lane.
+    lane: usize,
+}
+
+/// For this many CPUs there may be jobs under way in a lane, if there are as many.
 const CPUS_OF_LANE: usize = 4;
+/// The same for an account, which holds twice as much for each, so that no lane takes all of it.
+const CPUS_OF_ACCOUNT: usize = 8;
 
 impl<J: Job> Pipeline<J> {
-    /// Workers on `queue`, which is a per-CPU one. At most `limit` octets of cost may wait on each CPU, and up to
-    /// four times as much may be under way in each lane. May sleep.
+    /// Workers on `queue`, which is a per-CPU one. For each CPU, jobs of up to `limit` octets of cost may be under way in
+    /// a lane, of up to four CPUs, and of twice as much in an account, of up to eight. May sleep.
     pub(crate) fn new(queue: Queue, limit: usize) -> Result<Self> {
         // SAFETY: No requirements.
         let count = unsafe { bindings::nr_cpu_ids() } as usize;
@@ -204,13 +213,11 @@ impl<J: Job> Pipeline<J> {
                     state <- new_bh_lock!(
                         CpuState::<J> {
                             waiting: Chain::new(),
-                            cost: 0,
                             processed: Chain::new(),
                         },
                         "pipeline.cpu"
                     ),
-                    waiting: Atomic::new(0),
-                    absorbed: Atomic::new(0),
+                    busy: Atomic::new(false),
                     handed_over: Atomic::new(0),
                     load: Load::new(),
                     number: number as i32,
@@ -225,8 +232,10 @@ impl<J: Job> Pipeline<J> {
             queue,
             cpus,
             last: Atomic::new(-1),
-            limit,
-            lane_limit: limit.saturating_mul(count.min(CPUS_OF_LANE)),
+            limits: Limits {
+                account: limit.saturating_mul(2 * count.min(CPUS_OF_ACCOUNT)),
+                lane: limit.saturating_mul(count.min(CPUS_OF_LANE)),
+            },
         })
     }
 
@@ -268,7 +277,7 @@ impl<J: Job> Pipeline<J> {
         if self
             .cpus
             .get(this)
-            .is_some_and(|cpu| cpu.waiting.load(Relaxed) == 0)
+            .is_some_and(|cpu| !cpu.busy.load(Relaxed))
         {
             return this;
         }
@@ -289,7 +298,8 @@ impl<J: Job> Pipeline<J> {
         let Some(cpu) = self.cpus.get(self.choose()).map(|cpu| &**cpu) else {
             return Err(job);
         };
-        if cpu.load_with(cost) > self.limit.max(cost) {
+        // Looked at once more with the lane's lock held; this saves what is refused an allocation.
+        if !J::account(&owner).takes(cost, self.limits.account) {
             return Err(job);
         }
         let space = match KBox::<Node<J>>::new_uninit(GFP_ATOMIC) {
@@ -300,7 +310,6 @@ impl<J: Job> Pipeline<J> {
             lane: job.lane(&owner),
             owner,
             job: UnsafeCell::new(job),
-            cpu,
             home: ptr::null(),
             cost,
             absorbed: 0,
@@ -314,7 +323,7 @@ impl<J: Job> Pipeline<J> {
         // SAFETY: The node is not shared yet; its lane lives as long as the node.
         let pushed = unsafe {
             let lane = &*node.as_ref().lane;
-            lane.push(node.as_ptr(), cpu.number, self.lane_limit, |home| {
+            lane.push(node.as_ptr(), cpu.number, self.limits, |home| {
                 self.at_home(home)
             })
         };
@@ -326,17 +335,16 @@ impl<J: Job> Pipeline<J> {
         }
         // SAFETY: It was just made, and nobody completes it before it has been on this chain.
         unsafe { queue.waiting.push(node) };
-        queue.cost = queue.cost.saturating_add(cost);
-        cpu.waiting.store(queue.cost, Relaxed);
+        cpu.busy.store(true, Relaxed);
         drop(queue);
         cpu.kick();
         Ok(())
     }
 
-    /// The queue of `home`, the CPU where a lane's jobs are completed; none if too much waits there for that already.
+    /// The queue of `home`, the CPU where a lane's jobs are completed.
     fn at_home(&self, home: i32) -> Option<*const CpuQueue<J>> {
-        let queue = self.cpus.get(home as usize).map(|queue| &**queue)?;
-        (queue.handed_over.load(Relaxed) <= self.limit).then_some(&raw const *queue)
+        let queue = self.cpus.get(home as usize)?;
+        Some(&raw const **queue)
     }
 
     /// Takes a job that need not be done at once: it becomes part of the last one in its lane if that is still
@@ -347,7 +355,7 @@ impl<J: Job> Pipeline<J> {
     /// As for [`Pipeline::submit`].
     pub(crate) fn collect(&self, owner: Shared<J::Owner>, job: J) -> Result<(), J> {
         let lane = job.lane(&owner);
-        match lane.absorb(job, self.limit, self.lane_limit) {
+        match lane.absorb(job, self.limits) {
             Ok(()) => Ok(()),
             Err(job) => self.submit(owner, job),
         }
@@ -371,14 +379,6 @@ impl<J: Job> Drop for Pipeline<J> {
 }
 
 impl<J: Job> CpuQueue<J> {
-    /// Octets that would be waiting with `cost` added.
-    fn load_with(&self, cost: usize) -> usize {
-        self.waiting
-            .load(Relaxed)
-            .saturating_add(self.absorbed.load(Relaxed))
-            .saturating_add(cost)
-    }
-
     /// Has the worker look at the queue.
     fn kick(&self) {
         // SAFETY: The item is initialised and lives as long as the pipeline, which flushes the queue
@@ -392,9 +392,7 @@ impl<J: Job> CpuQueue<J> {
     fn pop(&self) -> Option<NonNull<Node<J>>> {
         let mut state = self.state.lock();
         let node = state.waiting.pop()?;
-        // SAFETY: The node is not done, so it lives; its cost does not change, though other parts of it may.
-        state.cost = state.cost.saturating_sub(unsafe { (*node.as_ptr()).cost });
-        self.waiting.store(state.cost, Relaxed);
+        self.busy.store(state.waiting.first().is_some(), Relaxed);
         Some(node)
     }
 
@@ -410,7 +408,6 @@ impl<J: Job> CpuQueue<J> {
             unsafe {
                 let raw = node.as_ptr();
                 (*(*raw).lane).begin(raw);
-                self.absorbed.fetch_sub((*raw).absorbed, Relaxed);
                 cost = cost.saturating_add(Node::whole_cost(raw));
                 (*(*raw).job.get()).process(&(*raw).owner, bh);
                 batch.push(node);

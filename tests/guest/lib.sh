@@ -283,9 +283,9 @@ lost() {
 	mv "/tmp/now.$1" "/tmp/before.$1"
 }
 
-# A counter that each interface has (ip -s link). usage: statistic NAMESPACE NAME
+# A counter that each interface has (ip -s link). usage: statistic NAMESPACE NAME [INTERFACE]
 statistic() {
-	ip netns exec "$1" cat /sys/class/net/wg0/statistics/"$2"
+	ip netns exec "$1" cat "/sys/class/net/${3:-wg0}/statistics/$2"
 }
 
 # A counter of the network stack (nstat). usage: counter NAMESPACE NAME

@@ -9,12 +9,12 @@ use core::ptr::{
 };
 
 use kernel::prelude::*;
-use kernel::sync::atomic::Relaxed;
 
 use super::{
     Chain,
     CpuQueue,
-    Job, //
+    Job,
+    Limits, //
 };
 use crate::net::bh::{
     BhGuard,
@@ -29,15 +29,14 @@ use crate::new_bh_lock;
 ///
 /// # Invariants
 ///
-/// `lane` is the job's lane and part of `owner`, `cpu` is the queue that the node is on or was taken from, and `home`
-/// is that of the CPU where it has to be completed; all live as long as the node. `stage` and `absorbed` are guarded
-/// by the lane's lock. While the job waits, only the holder of that lock uses it; while it is in work, only the worker
-/// that took it does; and when it is done, only the one that flushes the lane. `cost` is not zero.
+/// `lane` is the job's lane and part of `owner`, and `home` is the queue of the CPU where it has to be completed; all
+/// live as long as the node. `stage` and `absorbed` are guarded by the lane's lock. While the job waits, only the holder
+/// of that lock uses it; while it is in work, only the worker that took it does; and when it is done, only the one that
+/// flushes the lane. `cost` is not zero.
 pub(super) struct Node<J: Job> {
     pub(super) job: UnsafeCell<J>,
     pub(super) owner: Shared<J::Owner>,
     pub(super) lane: *const Lane<J>,
-    pub(super) cpu: *const CpuQueue<J>,
     /// Null if any CPU will do.
     pub(super) home: *const CpuQueue<J>,
     pub(super) cost: usize,
@@ -164,9 +163,8 @@ impl<J: Job> Lane<J> {
         })
     }
 
-    /// Adds a new node, which will be processed on `cpu`, at the end. Returns `false`, without adding it, if jobs of
-    /// more than `limit` would then be under way in the lane, or if too much already waits to be completed at the
-    /// lane's home: `at_home` gives the queue there, or nothing.
+    /// Adds a new node, which will be processed on `cpu`, at the end. Returns `false`, without adding it, if more would
+    /// then be under way than `limits` says. `at_home` gives the queue of a lane's home.
     ///
     /// # Safety
     ///
@@ -175,13 +173,13 @@ impl<J: Job> Lane<J> {
         &self,
         node: *mut Node<J>,
         cpu: i32,
-        limit: usize,
+        limits: Limits,
         at_home: impl FnOnce(i32) -> Option<*const CpuQueue<J>>,
     ) -> bool {
         let mut state = self.state.lock();
         // SAFETY: The node is the caller's, and on no list yet.
-        let cost = unsafe { (*node).cost };
-        if !state.takes(cost, limit) {
+        let (cost, account) = unsafe { ((*node).cost, J::account(&(*node).owner)) };
+        if !state.takes(cost, limits.lane) || !account.takes(cost, limits.account) {
             return false;
         }
         if J::ON_ONE_CPU {
@@ -200,6 +198,7 @@ impl<J: Job> Lane<J> {
         }
         state.tail = node;
         state.pending = state.pending.saturating_add(cost);
+        account.add(cost);
         true
     }
 
@@ -208,7 +207,7 @@ impl<J: Job> Lane<J> {
     /// # Errors
     ///
     /// `job`, if the two do not fit together, or too much waits already.
-    pub(super) fn absorb(&self, job: J, limit: usize, lane_limit: usize) -> Result<(), J> {
+    pub(super) fn absorb(&self, job: J, limits: Limits) -> Result<(), J> {
         let mut state = self.state.lock();
         let tail = state.tail;
         // SAFETY: The lane owns its nodes. A job that waits is used by the holder of the lock.
@@ -216,14 +215,14 @@ impl<J: Job> Lane<J> {
             if tail.is_null() || (*tail).stage != Stage::Waiting {
                 return Err(job);
             }
-            let (cost, cpu) = (job.cost(), &*(*tail).cpu);
-            if cpu.load_with(cost) > limit || !state.takes(cost, lane_limit) {
+            let (cost, account) = (job.cost(), J::account(&(*tail).owner));
+            if !state.takes(cost, limits.lane) || !account.takes(cost, limits.account) {
                 return Err(job);
             }
             (*(*tail).job.get()).absorb(job)?;
             state.pending = state.pending.saturating_add(cost);
             (*tail).absorbed = (*tail).absorbed.saturating_add(cost);
-            cpu.absorbed.fetch_add(cost, Relaxed);
+            account.add(cost);
         }
         Ok(())
     }
@@ -264,6 +263,7 @@ impl<J: Job> Lane<J> {
         // SAFETY: It is ours alone, and nothing is added to its job any more.
         let cost = unsafe { Node::whole_cost(&raw const *node) };
         state.pending = state.pending.saturating_sub(cost);
+        J::account(&node.owner).take(cost);
         Some(node)
     }
 }
