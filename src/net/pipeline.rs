@@ -149,8 +149,8 @@ struct CpuQueue<J: Job> {
     state: BhLock<CpuState<J>>,
     /// Whether any job waits; may be read without the lock.
     busy: Atomic<bool>,
-    /// Octets of jobs that were processed before and that nobody here has begun to complete yet.
-    handed_over: Atomic<usize>,
+    /// Likewise, whether any job was processed before and is to be completed here.
+    handed_over: Atomic<bool>,
     load: Load,
     /// Which CPU.
     number: i32,
@@ -218,7 +218,7 @@ impl<J: Job> Pipeline<J> {
                         "pipeline.cpu"
                     ),
                     busy: Atomic::new(false),
-                    handed_over: Atomic::new(0),
+                    handed_over: Atomic::new(false),
                     load: Load::new(),
                     number: number as i32,
                 }),
@@ -239,10 +239,14 @@ impl<J: Job> Pipeline<J> {
         })
     }
 
+    /// The queue of a CPU.
+    fn cpu(&self, number: usize) -> Option<&CpuQueue<J>> {
+        self.cpus.get(number).map(|cpu| &**cpu)
+    }
+
     fn this_cpu(&self, _bh: &BhGuard) -> Option<&CpuQueue<J>> {
         // SAFETY: No requirements.
-        let number = unsafe { bindings::raw_smp_processor_id() } as usize;
-        self.cpus.get(number).map(|cpu| &**cpu)
+        self.cpu(unsafe { bindings::raw_smp_processor_id() } as usize)
     }
 
     /// Takes a job of one of the owner's lanes: it is returned if the caller is to do it at once, otherwise it is
@@ -274,11 +278,7 @@ impl<J: Job> Pipeline<J> {
     fn choose(&self) -> usize {
         // SAFETY: No requirements.
         let this = unsafe { bindings::raw_smp_processor_id() } as usize;
-        if self
-            .cpus
-            .get(this)
-            .is_some_and(|cpu| !cpu.busy.load(Relaxed))
-        {
+        if self.cpu(this).is_some_and(|cpu| !cpu.busy.load(Relaxed)) {
             return this;
         }
         // SAFETY: Any number will do as a start. A CPU that goes offline after this still has its
@@ -295,11 +295,11 @@ impl<J: Job> Pipeline<J> {
     /// The job comes back when too much waits already or there is no memory.
     pub(crate) fn submit(&self, owner: Shared<J::Owner>, job: J) -> Result<(), J> {
         let cost = job.cost().max(1);
-        let Some(cpu) = self.cpus.get(self.choose()).map(|cpu| &**cpu) else {
+        let Some(cpu) = self.cpu(self.choose()) else {
             return Err(job);
         };
         // Looked at once more with the lane's lock held; this saves what is refused an allocation.
-        if !J::account(&owner).takes(cost, self.limits.account) {
+        if !J::account(&owner).takes(cost, self.limits) {
             return Err(job);
         }
         let space = match KBox::<Node<J>>::new_uninit(GFP_ATOMIC) {
@@ -312,7 +312,6 @@ impl<J: Job> Pipeline<J> {
             job: UnsafeCell::new(job),
             home: ptr::null(),
             cost,
-            absorbed: 0,
             next_in_lane: ptr::null_mut(),
             next_on_cpu: ptr::null_mut(),
             stage: Stage::Waiting,
@@ -324,7 +323,7 @@ impl<J: Job> Pipeline<J> {
         let pushed = unsafe {
             let lane = &*node.as_ref().lane;
             lane.push(node.as_ptr(), cpu.number, self.limits, |home| {
-                self.at_home(home)
+                self.cpu(home as usize).map(ptr::from_ref)
             })
         };
         if !pushed {
@@ -339,12 +338,6 @@ impl<J: Job> Pipeline<J> {
         drop(queue);
         cpu.kick();
         Ok(())
-    }
-
-    /// The queue of `home`, the CPU where a lane's jobs are completed.
-    fn at_home(&self, home: i32) -> Option<*const CpuQueue<J>> {
-        let queue = self.cpus.get(home as usize)?;
-        Some(&raw const **queue)
     }
 
     /// Takes a job that need not be done at once: it becomes part of the last one in its lane if that is still
@@ -408,7 +401,7 @@ impl<J: Job> CpuQueue<J> {
             unsafe {
                 let raw = node.as_ptr();
                 (*(*raw).lane).begin(raw);
-                cost = cost.saturating_add(Node::whole_cost(raw));
+                cost = cost.saturating_add((*raw).cost);
                 (*(*raw).job.get()).process(&(*raw).owner, bh);
                 batch.push(node);
             }
@@ -423,7 +416,7 @@ impl<J: Job> CpuQueue<J> {
     fn take_processed(&self) -> Chain<J> {
         let mut batch = Chain::new();
         // Whoever adds some has the worker look here again.
-        if self.handed_over.load(Relaxed) == 0 {
+        if !self.handed_over.load(Relaxed) {
             return batch;
         }
         let mut state = self.state.lock();
@@ -434,17 +427,17 @@ impl<J: Job> CpuQueue<J> {
             // SAFETY: The node has been processed and is not done: it is ours alone.
             unsafe { batch.push(node) };
         }
-        self.handed_over.fetch_sub(batch.cost(), Relaxed);
+        self.handed_over
+            .store(state.processed.first().is_some(), Relaxed);
         batch
     }
 
     /// Takes over jobs that have been processed and are to be completed here.
     fn hand_over(&self, jobs: Chain<J>) {
-        let cost = jobs.cost();
         {
             let mut state = self.state.lock();
             state.processed.append(jobs);
-            self.handed_over.fetch_add(cost, Relaxed);
+            self.handed_over.store(true, Relaxed);
         }
         self.kick();
     }
@@ -488,11 +481,10 @@ impl<J: Job> CpuQueue<J> {
     /// Puts jobs that were processed and could not be completed yet before those that wait for it.
     fn put_back(&self, mut jobs: Chain<J>) {
         if jobs.first().is_some() {
-            let cost = jobs.cost();
             let mut state = self.state.lock();
             jobs.append(core::mem::replace(&mut state.processed, Chain::new()));
             state.processed = jobs;
-            self.handed_over.fetch_add(cost, Relaxed);
+            self.handed_over.store(true, Relaxed);
         }
     }
 

@@ -7,6 +7,13 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
+use super::Limits;
+
+/// Whether `cost` more fits beside what is `pending`. The first job always does.
+pub(super) fn fits(pending: usize, cost: usize, limit: usize) -> bool {
+    pending.saturating_add(cost) <= limit.max(cost)
+}
+
 /// Octets of [`cost`](super::Job::cost) that are under way, from the time when a job was queued until it is completed.
 /// Whoever has an account of its own cannot be kept from queueing by others, as much as they queue.
 ///
@@ -21,8 +28,8 @@ impl Account {
     }
 
     /// Whether `cost` more may be under way. CPUs that ask at once may go beyond the limit together, by one job each.
-    pub(super) fn takes(&self, cost: usize, limit: usize) -> bool {
-        self.0.load(Relaxed).saturating_add(cost) <= limit.max(cost)
+    pub(super) fn takes(&self, cost: usize, limits: Limits) -> bool {
+        fits(self.0.load(Relaxed), cost, limits.account)
     }
 
     /// A job of this cost is under way.

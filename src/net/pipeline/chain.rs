@@ -41,20 +41,6 @@ impl<J: Job> Chain<J> {
         NonNull::new(self.head)
     }
 
-    /// What the nodes' jobs cost. Nothing is added to these any more.
-    pub(super) fn cost(&self) -> usize {
-        let mut sum = 0usize;
-        let mut next = self.head;
-        while !next.is_null() {
-            // SAFETY: By the type invariant the node is not done, so it lives, and its link is the chain's.
-            unsafe {
-                sum = sum.saturating_add(Node::whole_cost(next));
-                next = (*next).next_on_cpu;
-            }
-        }
-        sum
-    }
-
     /// Takes the node that came first.
     pub(super) fn pop(&mut self) -> Option<NonNull<Node<J>>> {
         let node = self.first()?;

@@ -10,6 +10,10 @@ use core::ptr::{
 
 use kernel::prelude::*;
 
+use super::account::{
+    self,
+    Account, //
+};
 use super::{
     Chain,
     CpuQueue,
@@ -30,34 +34,20 @@ use crate::new_bh_lock;
 /// # Invariants
 ///
 /// `lane` is the job's lane and part of `owner`, and `home` is the queue of the CPU where it has to be completed; all
-/// live as long as the node. `stage` and `absorbed` are guarded by the lane's lock. While the job waits, only the holder
-/// of that lock uses it; while it is in work, only the worker that took it does; and when it is done, only the one that
-/// flushes the lane. `cost` is not zero.
+/// live as long as the node. `stage` and, while the job waits, `cost` are guarded by the lane's lock. While the job
+/// waits, only the holder of that lock uses it; while it is in work, only the worker that took it does; and when it is
+/// done, only the one that flushes the lane. `cost` is not zero.
 pub(super) struct Node<J: Job> {
     pub(super) job: UnsafeCell<J>,
     pub(super) owner: Shared<J::Owner>,
     pub(super) lane: *const Lane<J>,
     /// Null if any CPU will do.
     pub(super) home: *const CpuQueue<J>,
+    /// That of the jobs which this one has absorbed included.
     pub(super) cost: usize,
-    /// Cost of the jobs that this one has absorbed.
-    pub(super) absorbed: usize,
     pub(super) next_in_lane: *mut Node<J>,
     pub(super) next_on_cpu: *mut Node<J>,
     pub(super) stage: Stage,
-}
-
-impl<J: Job> Node<J> {
-    /// The cost of all that the job has to do, once nothing is added to it any more.
-    ///
-    /// # Safety
-    ///
-    /// The node lives, and nothing is added to its job any more.
-    pub(super) unsafe fn whole_cost(this: *const Self) -> usize {
-        // SAFETY: By the caller's promise. The link to the next node may be written at the same time, so there must
-        // be no reference to the whole node.
-        unsafe { (*this).cost.saturating_add((*this).absorbed) }
-    }
 }
 
 /// Jobs of about this much [`Job::cost`] are completed in one go. While it lasts, bottom halves are off; there may be
@@ -111,10 +101,16 @@ impl<J: Job> LaneState<J> {
         self.head.is_null() && !self.flushing
     }
 
-    /// Whether jobs of this much additional cost may be under way. There is a limit because a worker that does not get
-    /// its CPU may sit on the first job for long, while others process what comes after it.
-    fn takes(&self, cost: usize, limit: usize) -> bool {
-        self.pending.saturating_add(cost) <= limit.max(cost)
+    /// Whether jobs of this much additional cost may be under way. There is a limit for the lane because a worker that
+    /// does not get its CPU may sit on the first job for long, while others process what comes after it.
+    fn takes(&self, cost: usize, account: &Account, limits: Limits) -> bool {
+        account::fits(self.pending, cost, limits.lane) && account.takes(cost, limits)
+    }
+
+    /// A job of this cost is under way.
+    fn add(&mut self, cost: usize, account: &Account) {
+        self.pending = self.pending.saturating_add(cost);
+        account.add(cost);
     }
 
     fn head_is_done(&self) -> bool {
@@ -179,7 +175,7 @@ impl<J: Job> Lane<J> {
         let mut state = self.state.lock();
         // SAFETY: The node is the caller's, and on no list yet.
         let (cost, account) = unsafe { ((*node).cost, J::account(&(*node).owner)) };
-        if !state.takes(cost, limits.lane) || !account.takes(cost, limits.account) {
+        if !state.takes(cost, account, limits) {
             return false;
         }
         if J::ON_ONE_CPU {
@@ -197,8 +193,7 @@ impl<J: Job> Lane<J> {
             unsafe { (*state.tail).next_in_lane = node };
         }
         state.tail = node;
-        state.pending = state.pending.saturating_add(cost);
-        account.add(cost);
+        state.add(cost, account);
         true
     }
 
@@ -216,13 +211,12 @@ impl<J: Job> Lane<J> {
                 return Err(job);
             }
             let (cost, account) = (job.cost(), J::account(&(*tail).owner));
-            if !state.takes(cost, limits.lane) || !account.takes(cost, limits.account) {
+            if !state.takes(cost, account, limits) {
                 return Err(job);
             }
             (*(*tail).job.get()).absorb(job)?;
-            state.pending = state.pending.saturating_add(cost);
-            (*tail).absorbed = (*tail).absorbed.saturating_add(cost);
-            account.add(cost);
+            state.add(cost, account);
+            (*tail).cost = (*tail).cost.saturating_add(cost);
         }
         Ok(())
     }
@@ -260,10 +254,8 @@ impl<J: Job> Lane<J> {
         }
         // SAFETY: The node came from `KBox::into_raw`, is done, and is on no list any more.
         let node = unsafe { KBox::from_raw(head) };
-        // SAFETY: It is ours alone, and nothing is added to its job any more.
-        let cost = unsafe { Node::whole_cost(&raw const *node) };
-        state.pending = state.pending.saturating_sub(cost);
-        J::account(&node.owner).take(cost);
+        state.pending = state.pending.saturating_sub(node.cost);
+        J::account(&node.owner).take(node.cost);
         Some(node)
     }
 }
@@ -330,9 +322,7 @@ pub(super) fn flush<J: Job>(lane: &Lane<J>, cpu: &CpuQueue<J>, budget: &mut usiz
                 let Some(mut current) = lane.pop_done() else {
                     break;
                 };
-                // SAFETY: It is ours alone, and nothing is added to its job any more.
-                let cost = unsafe { Node::whole_cost(&raw const *current) };
-                *budget = budget.saturating_sub(cost);
+                *budget = budget.saturating_sub(current.cost);
                 let Node { job, owner, .. } = &mut *current;
                 job.get_mut().complete(owner, scope.as_mut(), bh);
                 last = Some(current);
