@@ -420,21 +420,20 @@ fn complete(
     events::handshake_accepted(peer, Kind::Response);
     Peer::heard_from(peer, from);
     debug::receiving_response(&peer.device, peer);
-    if let Some(session) = side.noise.begin_session(now()) {
-        side.index = None;
-        let installed = peer.keypairs.install(peer, session);
-        if installed.is_ok() {
-            // With the lock held, as in `respond`.
-            Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);
-        }
-        drop(guard);
-        if installed.is_ok() {
-            peer.handshake_completed();
-            // What waits for the session confirms it to the responder; if nothing waits, an empty
-            // message does.
-            crate::transmit::send_keepalive(peer);
-        }
+    let Some(session) = side.noise.begin_session(now()) else {
+        return Ok(());
+    };
+    side.index = None;
+    if peer.keypairs.install(peer, session).is_err() {
+        return Ok(());
     }
+    // With the lock held, as in `respond`.
+    Peer::events(peer, &[Event::SessionDerived, Event::HandshakeComplete]);
+    drop(guard);
+    peer.handshake_completed();
+    // What waits for the session confirms it to the responder; if nothing waits, an empty
+    // message does.
+    crate::transmit::send_keepalive(peer);
     Ok(())
 }
 

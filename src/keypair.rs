@@ -335,11 +335,7 @@ impl Keypairs {
     pub(crate) fn expire(&self) {
         let _closed = self.closed.lock();
         // The previous one as well: packets that are on their way to be sealed may be for it.
-        for slot in [&self.next, &self.current, &self.previous] {
-            if let Some(keypair) = slot.get() {
-                keypair.stop_sending();
-            }
-        }
+        stop_sending(&[self.next.get(), self.current.get(), self.previous.get()]);
     }
 
     /// Drops all keypairs; with `close` no new one is ever accepted.
@@ -353,8 +349,8 @@ impl Keypairs {
     }
 }
 
-/// Stops sending with keypairs that have just left their slots, where [`Keypairs::expire`] does not find them any more.
-/// To be called with the lock of the slots held.
+/// Stops sending with keypairs. To be called for those that leave their slots, while the lock of these is held, since
+/// [`Keypairs::expire`] does not find them any more.
 fn stop_sending(keypairs: &[Option<Shared<Keypair>>]) {
     for keypair in keypairs.iter().flatten() {
         keypair.stop_sending();

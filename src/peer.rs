@@ -294,15 +294,12 @@ impl Peer {
             return;
         }
         events::endpoint_changed(this);
-        let now = now();
-        let mut side = this.timers.lock();
-        if !this.is_active(&side) {
-            return;
-        }
-        // Not at once: what is due by now may not be any more when the timers have been told of this message.
-        let at = side.may_announce.max(now.after(MOVE_DELAY));
-        side.announce.get_or_insert(at);
-        Self::wake(this, &mut side, now, at);
+        this.if_active(|side, now| {
+            // Not at once: what is due by now may not be any more when the timers have been told of this message.
+            let at = side.may_announce.max(now.after(MOVE_DELAY));
+            side.announce.get_or_insert(at);
+            Self::wake(this, side, now, at);
+        });
     }
 
     /// Forgets which of our own addresses the peer is reached from.
@@ -340,47 +337,38 @@ impl Peer {
 
     /// Tells the timers what happened (whitepaper §6) and arms the task accordingly. Any context.
     pub(crate) fn events(this: &Shared<Self>, events: &[Event]) {
-        let now = now();
-        let mut side = this.timers.lock();
-        if !this.is_active(&side) {
-            return;
-        }
-        for event in events {
-            match event {
-                Event::SessionDerived => side.derived = Some(now),
-                Event::HandshakeComplete => {
-                    side.session_ends = side.derived.map(|at| at.after(REJECT_AFTER_TIME));
+        this.if_active(|side, now| {
+            for event in events {
+                match event {
+                    Event::SessionDerived => side.derived = Some(now),
+                    Event::HandshakeComplete => {
+                        side.session_ends = side.derived.map(|at| at.after(REJECT_AFTER_TIME));
+                    }
+                    _ => {}
                 }
-                _ => {}
+                side.machine.handle(*event, now, libcrypto::random_u32());
             }
-            side.machine.handle(*event, now, libcrypto::random_u32());
-        }
-        Self::arm(this, &mut side, now);
+            Self::arm(this, side, now);
+        });
     }
 
     /// Asks for an initiation. The count of attempts starts anew. Any context.
     pub(crate) fn initiate(this: &Shared<Self>) {
-        let now = now();
-        let mut side = this.timers.lock();
-        if !this.is_active(&side) {
-            return;
-        }
-        side.machine.reset_retries();
-        if side.machine.may_initiate(now) {
-            side.initiate = Some(now);
-            Self::arm(this, &mut side, now);
-        }
+        this.if_active(|side, now| {
+            side.machine.reset_retries();
+            if side.machine.may_initiate(now) {
+                side.initiate = Some(now);
+                Self::arm(this, side, now);
+            }
+        });
     }
 
     /// Asks for an initiation in a second. Any context.
     pub(crate) fn initiate_later(this: &Shared<Self>) {
-        let now = now();
-        let mut side = this.timers.lock();
-        if !this.is_active(&side) {
-            return;
-        }
-        side.initiate = Some(now.after(Duration::from_secs(1)));
-        Self::arm(this, &mut side, now);
+        this.if_active(|side, now| {
+            side.initiate = Some(now.after(Duration::from_secs(1)));
+            Self::arm(this, side, now);
+        });
     }
 
     /// Asks for an initiation if none was asked for since the last handshake: the keypair is about
@@ -398,11 +386,17 @@ impl Peer {
         !side.closed && self.device.is_up()
     }
 
-    /// Arms the task for the next thing to do, unless it is already armed early enough.
-    fn arm(this: &Shared<Self>, side: &mut TimerSide, now: Instant) {
-        if !this.is_active(side) {
-            return;
+    /// Does what concerns the timers, unless nothing may be set any more.
+    fn if_active(&self, f: impl FnOnce(&mut TimerSide, Instant)) {
+        let now = now();
+        let mut side = self.timers.lock();
+        if self.is_active(&side) {
+            f(&mut side, now);
         }
+    }
+
+    /// Arms the task for the next thing to do, unless it is already armed early enough. The peer is active.
+    fn arm(this: &Shared<Self>, side: &mut TimerSide, now: Instant) {
         let wanted = [
             side.initiate,
             side.machine.next(),
@@ -479,9 +473,12 @@ impl Peer {
 
     /// Drops all keys: those of the handshake and those of the sessions. May sleep.
     pub(crate) fn clear_keys(&self) {
-        let mut side = self.handshake.lock();
+        self.drop_keys(&mut self.handshake.lock());
+    }
+
+    fn drop_keys(&self, side: &mut HandshakeSide) {
         self.timers.lock().machine.keys_wiped();
-        self.drop_handshake(&mut side);
+        self.drop_handshake(side);
         self.keypairs.clear(&self.device.indices, false);
     }
 
@@ -493,8 +490,7 @@ impl Peer {
             return;
         }
         debug::zeroing_keys(&self.device, self, KEYS_LIFETIME.as_secs());
-        self.drop_handshake(&mut side);
-        self.keypairs.clear(&self.device.indices, false);
+        self.drop_keys(&mut side);
     }
 
     /// Stops sending with the peer's present sessions, so that the next packet leads to a handshake.
@@ -597,7 +593,6 @@ impl Runnable for Peer {
             crate::transmit::send_keepalive(this);
         }
 
-        let mut side = this.timers.lock();
-        Self::arm(this, &mut side, crate::keypair::now());
+        this.if_active(|side, now| Self::arm(this, side, now));
     }
 }
