@@ -265,9 +265,9 @@ features() {
 	done
 }
 
-# One of the counters that ethtool -S shows. usage: device_counter NAMESPACE NAME
+# One of the counters that ethtool -S shows. usage: device_counter NAMESPACE NAME [INTERFACE]
 device_counter() {
-	ip netns exec "$1" ethtool -S wg0 | sed -nE "s/^ +$2: //p"
+	ip netns exec "$1" ethtool -S "${3:-wg0}" | sed -nE "s/^ +$2: //p"
 }
 
 # All counters that say that something was dropped or refused. usage: losses NAMESPACE
