@@ -11,9 +11,8 @@ topology
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 # Merged packets have no checksum yet: see them before they are merged.
 b ethtool -K wg0 gro off
-b tcpdump -i wg0 -nvv -c 2000 'tcp and (src host 192.168.241.1 or src host fd41::1)' >/tmp/capture 2>/dev/null &
-wait_for 10 sh -c 'ip -n b link show wg0 | grep -q PROMISC || pgrep tcpdump'
-sleep 1
+b tcpdump -i wg0 -nvv -c 2000 'tcp and (src host 192.168.241.1 or src host fd41::1)' >/tmp/capture 2>/tmp/tcpdump &
+wait_for 20 grep -q 'listening on' /tmp/tcpdump
 before=$(counter b UdpInDatagrams)
 check "TCP over IPv4" tcp a 192.168.241.2 1500K
 check "TCP over IPv6" tcp a fd41::2 1500K

@@ -82,7 +82,7 @@ check "keypair destroyed" said 'Keypair [0-9]+ destroyed for peer [0-9]+'
 check "an initiation of somebody that is no peer" wait_for 5 said 'Invalid handshake initiation from 10\.0\.0\.1:1000'
 check "the handshake is repeated" wait_for 10 said "Handshake for peer [0-9]+ \(10\.0\.0\.2:2000\) did not complete after 5 seconds, retrying \(try 2\)"
 teardown
-check "the sockets' namespace goes" said 'Creating namespace exiting'
+check "the sockets' namespace goes" wait_for 5 said 'Creating namespace exiting'
 check "interface destroyed" wait_for 5 said 'Interface destroyed'
 
 mark

@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, TUNSETIFF = 2, 0x1000, 0x4000, 0x400454CA
 NEEDS_CSUM = 1
@@ -38,6 +39,11 @@ def main():
     ip("link", "set", "tap0", "up")
     ip("addr", "add", "10.5.0.1/24", "dev", "tap0")
     ip("addr", "add", "fd05::1/64", "dev", "tap0", "nodad")
+    # The kernel makes the address its own some time later.
+    for _ in range(1000):
+        if "local fd05::1 " in subprocess.check_output(["ip", "-6", "route", "show", "table", "local"], text=True):
+            break
+        time.sleep(0.01)
     with open("/sys/class/net/tap0/address", encoding="ascii") as file:
         mac = bytes.fromhex(file.read().strip().replace(":", ""))
     data = struct.pack("<I", word) + os.urandom(length - 4)

@@ -61,6 +61,8 @@ before=$(slab)
 	while kill -0 $hostile 2>/dev/null; do
 		timeout -k 5 30 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n 500K >/dev/null 2>&1 &&
 			echo transfer || echo failure
+		# The server listens again a moment later.
+		sleep 0.5
 	done
 ) >/tmp/transfers &
 transfers=$!

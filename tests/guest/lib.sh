@@ -112,6 +112,20 @@ wait_for() {
 	done
 }
 
+# Reads programs and what they are linked to; for nft, the kernel's modules as well. Where time is the count of
+# instructions, it jumps while the guest waits for its host, so a first start within a step that is timed may take seconds.
+# usage: warm PROGRAM...
+warm() {
+	local program files
+	for program; do
+		program=$(type -P "$program") || continue
+		mapfile -t files < <(ldd "$program" | grep -o '/[^ ]*')
+		cat "$program" "${files[@]}" >/dev/null
+	done
+	[[ " $* " != *" nft "* ]] || nft 'table inet warm { chain c { type filter hook input priority 0; udp dport 9 counter drop; }; }
+		delete table inet warm'
+}
+
 # Runs a command in namespace a or b.
 a() { ip netns exec a "$@"; }
 b() { ip netns exec b "$@"; }
@@ -234,6 +248,8 @@ tcp() {
 
 # TCP from one namespace to another. usage: transfer CLIENT SERVER ADDRESS OCTETS [OPTION...]
 transfer() {
+	# The one before listens for a moment after its client has ended.
+	wait_for 10 sh -c "! ip netns exec $2 ss -Hltn | grep -q :5201"
 	ip netns exec "$2" iperf3 -s -1 -D
 	wait_for 10 sh -c "ip netns exec $2 ss -ltn | grep -q :5201"
 	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"

@@ -34,6 +34,8 @@ b iperf3 -s -D
 touch /tmp/changing
 (while [ -e /tmp/changing ]; do
 	timeout -k 5 60 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n 2M -P 2 >/dev/null 2>&1 && echo transfer || echo failure
+	# The server listens again a moment later.
+	sleep 0.5
 done) >/tmp/transfers &
 transfers=$!
 (while [ -e /tmp/changing ]; do a ping -q -c 1 -W 1 -s 8000 fd41::2; done) >/dev/null 2>&1 &

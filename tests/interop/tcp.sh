@@ -15,7 +15,6 @@ all_lengths() {
 all_trains() {
 	local size
 	for size in 88 104 120 200 216 232 300 430 470 490 512 640 777 900 950 1000 1111 1200 1300; do
-		# After each test the server is unavailable for a moment.
 		wait_for 5 iperf3 --connect-timeout 5000 -c 10.99.0.2 -n 100K -M "$size" || { echo "segments of $size"; return 1; }
 	done
 }
@@ -31,9 +30,10 @@ side_a() {
 	check "the longest ping" ping -c 2 -i 0.5 -W 5 -s 65507 10.99.0.2
 	check "the longest ping over IPv6 inside" ping -c 2 -i 0.5 -W 5 -s 65487 fd99::2
 	barrier served
-	check "TCP from here" iperf3 -c 10.99.0.2 -n 4M
-	check "TCP to here" iperf3 -c 10.99.0.2 -n 4M -R
-	check "TCP over IPv6 inside" iperf3 -c fd99::2 -n 2M
+	# After each test its server is unavailable for a moment.
+	check "TCP from here" iperf3 -p 5202 -c 10.99.0.2 -n 4M
+	check "TCP to here" iperf3 -p 5203 -c 10.99.0.2 -n 4M -R
+	check "TCP over IPv6 inside" iperf3 -p 5204 -c fd99::2 -n 2M
 	check "messages of all lengths" all_lengths
 	check "trains of messages of several lengths" all_trains
 	barrier transferred
@@ -84,7 +84,9 @@ side_a() {
 side_b() {
 	setup "$1"
 	barrier up
-	iperf3 -s -D
+	for port in 5201 5202 5203 5204; do
+		iperf3 -s -D -p $port
+	done
 	sleep 1
 	barrier served
 	barrier transferred

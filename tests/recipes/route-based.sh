@@ -162,8 +162,9 @@ at host1 bash -c 'for i in $(seq 64); do echo x >/dev/udp/2001:db8:a2::1/$((2000
 check "flows are spread over both tunnels" test $(($(octets wg3) - before3)) -gt 10 -a $(($(octets wg4) - before4)) -gt 10
 
 # Snooping on unencrypted traffic: the return path of site 3 is through its first gateway.
-at host1 ping -c 10 -i 0.3 2001:db8:a3::1 >/dev/null &
-at private-V1 timeout 20 tcpdump -c3 -pni wg5 'icmp6 and ip6[40] = 129' >/tmp/dump 2>&1
+at private-V1 timeout 60 tcpdump -c3 -pni wg5 'icmp6 and ip6[40] = 129' >/tmp/dump 2>&1 &
+wait_for 20 grep -q 'listening on' /tmp/dump
+at host1 ping -c 10 -i 0.3 2001:db8:a3::1 >/dev/null
 wait $!
 check "tcpdump on wg5 is of raw IP" grep -q "listening on wg5, link-type RAW (Raw IP)" /tmp/dump
 check "and shows plain packets" is "$(grep -c 'IP6 2001:db8:a3::1 > 2001:db8:a1::1: ICMP6, echo reply' /tmp/dump)" 3

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# time: 240
+# time: 600
 # This driver and the in-tree one over IPv6; see tcp.sh.
 
 source tests/interop/lib.sh
