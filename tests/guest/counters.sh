@@ -7,7 +7,6 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 52
-warm nft ping
 
 record() {
 	rm -f /tmp/recording

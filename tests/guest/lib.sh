@@ -112,20 +112,6 @@ wait_for() {
 	done
 }
 
-# Reads programs and what they are linked to; for nft, the kernel's modules as well. Where time is the count of
-# instructions, it jumps while the guest waits for its host, so a first start within a step that is timed may take seconds.
-# usage: warm PROGRAM...
-warm() {
-	local program files
-	for program; do
-		program=$(type -P "$program") || continue
-		mapfile -t files < <(ldd "$program" | grep -o '/[^ ]*')
-		cat "$program" "${files[@]}" >/dev/null
-	done
-	[[ " $* " != *" nft "* ]] || nft 'table inet warm { chain c { type filter hook input priority 0; udp dport 9 counter drop; }; }
-		delete table inet warm'
-}
-
 # Runs a command in namespace a or b.
 a() { ip netns exec a "$@"; }
 b() { ip netns exec b "$@"; }

@@ -8,7 +8,6 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 18
-warm ping python3
 page reference.md
 
 # The rows of the page's tables whose first column is this, without backquotes.

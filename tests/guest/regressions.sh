@@ -6,7 +6,6 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 10
-warm nft socat
 
 HOSTILE=/src/tests/tools/target/bin/hostile
 [ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }

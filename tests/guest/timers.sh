@@ -8,7 +8,6 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 41
-warm nft
 for scenario in renewal late expired keepalive persistent silence nobody zeroing; do
 	topology
 	echo 'module wireguard +p' >/sys/kernel/debug/dynamic_debug/control

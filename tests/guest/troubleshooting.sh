@@ -7,7 +7,6 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 30
-warm tcpdump nft ping
 
 page troubleshooting.md
 knock() {
