@@ -16,16 +16,13 @@ bulk() { tcp a "$1" 2M && tcp b "$2" 2M; }
 # Between a bridge and VXLAN above, and IP in IP below. The endpoints come before anything that sends of itself (a bridge
 # and VXLAN do): a message that was still on the other way would take an endpoint back there.
 topology
+a wg set wg0 peer "$PUB_B" endpoint 10.2.0.2:2000
+b wg set wg0 peer "$PUB_A" endpoint 10.2.0.1:1000
 for n in a b; do
 	[ $n = a ] && here=1 there=2 || { here=2 there=1; }
 	ip -n $n link add below type ipip local 10.0.0.$here remote 10.0.0.$there
 	ip -n $n addr add 10.2.0.$here/24 dev below
 	ip -n $n link set below up
-done
-a wg set wg0 peer "$PUB_B" endpoint 10.2.0.2:2000
-b wg set wg0 peer "$PUB_A" endpoint 10.2.0.1:1000
-for n in a b; do
-	[ $n = a ] && here=1 there=2 || { here=2 there=1; }
 	ip -n $n link add above type vxlan id 7 dstport 4789 local 192.168.241.$here remote 192.168.241.$there
 	ip -n $n link add bridge mtu 1370 type bridge
 	ip -n $n addr add 10.3.0.$here/24 dev bridge

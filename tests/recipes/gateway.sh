@@ -69,10 +69,12 @@ at client ping -c 2 -i 0.2 203.0.113.80 >/dev/null
 captured
 check "the router sees packets to the server" test "$(tcpdump -nr /tmp/gateway.pcap 'udp and host 12.34.56.78 and port 51820' 2>/dev/null | wc -l)" -gt 8
 check "and nothing else" is "$(tcpdump -nr /tmp/gateway.pcap 'ip and not (udp and host 12.34.56.78 and port 51820)' 2>/dev/null)" ""
-check "a large transfer from a site" bash -c "
-	ip netns exec site bash -c 'head -c 1000000 /dev/zero | timeout 60 socat -u - TCP-LISTEN:81' &
-	for try in {1..100}; do ip netns exec site ss -Hltn | grep -q ':81 ' && break; sleep 0.1; done
-	[ \$(ip netns exec client timeout 60 socat -u TCP:203.0.113.80:81 - | wc -c) = 1000000 ]; wait"
+large() {
+	head -c 1000000 /dev/zero | at site timeout 60 socat -u - TCP-LISTEN:81 &
+	listening site 81
+	[ "$(at client timeout 60 socat -u TCP:203.0.113.80:81 - | wc -c)" = 1000000 ]
+}
+check "a large transfer from a site" large
 check "without the tunnel nothing leaves" not at client sh -c "ip link set wg0 down && ping -c 1 -W 1 203.0.113.80"
 check "and it comes back" at client sh -c "ip link set wg0 up && ip route add default dev wg0 && ping -c 1 -W 5 203.0.113.80"
 power_off

@@ -57,10 +57,15 @@ at() {
 	ip netns exec "$1" "${@:2}"
 }
 
+# Waits until a machine listens on a TCP port. usage: listening NAME PORT
+listening() {
+	wait_for 10 sh -c "ip netns exec $1 ss -ltn | grep -q ':$2 '"
+}
+
 # A server that tells each client the client's address, over IPv4. usage: web NAME [PORT]
 web() {
 	at "$1" socat "TCP4-LISTEN:${2:-80},fork,reuseaddr" SYSTEM:'echo $SOCAT_PEERADDR' 2>/dev/null &
-	wait_for 10 sh -c "ip netns exec $1 ss -ltn | grep -q ':${2:-80} '"
+	listening "$1" "${2:-80}"
 }
 
 # Asks it. usage: browse NAME ADDRESS [PORT]
