@@ -36,8 +36,6 @@ use super::bh::{
     BhLock, //
 };
 use super::bindings;
-#[cfg(kernel_7_2)]
-use super::errno::*;
 use super::netdev::Net;
 use super::rcu::{
     self,
