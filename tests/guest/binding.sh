@@ -26,18 +26,6 @@ by() {
 	echo "by $device ${before[0]} ${now[0]}, by $other ${before[1]} ${now[1]}"
 	[ "${now[0]}" -gt "${before[0]}" ] && [ "${now[1]}" = "${before[1]}" ]
 }
-# Runs a command while a side is silent and nothing that it has sent is still on its way, which would tell the other of
-# another path. usage: while_silent NAMESPACE COMMAND...
-while_silent() {
-	local side=$1 code=0
-	shift
-	ip netns exec "$side" nft 'add table inet silent; add chain inet silent out { type filter hook output priority 0; };
-		add rule inet silent out udp sport { 1000, 2000 } drop'
-	sleep "$SLOW"
-	"$@" || code=1
-	ip netns exec "$side" nft delete table inet silent
-	return $code
-}
 # Tells each side where the other one is. usage: meet ENDPOINT-OF-B ENDPOINT-OF-A
 meet() {
 	while_silent b told "$@"

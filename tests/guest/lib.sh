@@ -310,6 +310,19 @@ more_listen() {
 	[ "$(listeners "$1")" -gt "$2" ]
 }
 
+# Runs a command while a side is silent and nothing that it has sent is still on its way, which would tell the other of
+# another path. usage: while_silent NAMESPACE COMMAND...
+while_silent() {
+	local side=$1 code=0
+	shift
+	ip netns exec "$side" nft 'add table inet silent; add chain inet silent out { type filter hook output priority 0; };
+		add rule inet silent out udp sport { 1000, 2000 } drop'
+	sleep "$SLOW"
+	"$@" || code=1
+	ip netns exec "$side" nft delete table inet silent
+	return $code
+}
+
 # What the tests of pages in Documentation have in common. Such a page has blocks of commands, "```sh NAME". A test runs
 # each of them as it is written, in the situation that it is for.
 
