@@ -138,9 +138,10 @@ run_group() {
 	GROUP_CODE=$code
 }
 
-# Ends what run_group has started: politely at first, and by force after two seconds.
+# Ends what run_group has started: politely at first, and by force after ten seconds. On a busy host a guest needs some of
+# them until its memory is gone, and only then is its directory removed.
 end_group() {
-	local tries=20
+	local tries=100
 	[ -n "$GROUP" ] || return 0
 	kill -TERM -- "-$GROUP" 2>/dev/null || true
 	while [ $((tries -= 1)) -gt 0 ] && kill -0 -- "-$GROUP" 2>/dev/null; do
