@@ -18,8 +18,8 @@ check "an IPv6 endpoint is stored" is "$(peer_field a 3)" "[fd00::2]:2000"
 # Whatever b said of itself meanwhile would come by IPv4 and give a that endpoint again.
 nothing_is_sent() {
 	local sent
-	sent=$(peer_field a 7)
 	a wg set wg0 peer "$PUB_B" endpoint "[fd00::2]:2000"
+	sent=$(peer_field a 7)
 	a ping -f -c 200 -W 1 -w 5 192.168.241.2
 	is "$(peer_field a 7)" "$sent"
 }
