@@ -241,6 +241,35 @@ transfer() {
 	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
+# Begins transfers from a to b through the tunnel, one after the other. usage: begin_transfers OCTETS [OPTION...]
+begin_transfers() {
+	b iperf3 -s -D
+	touch /tmp/transferring
+	while [ -e /tmp/transferring ]; do
+		if timeout -k 5 60 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n "$@" >/dev/null 2>&1; then
+			echo transfer
+		else
+			echo failure
+		fi
+		# The server listens again a moment later.
+		sleep 0.5
+	done >/tmp/transfers &
+	TRANSFERS=$!
+}
+
+# Waits for the last of them. Afterwards /tmp/transfers has a line "transfer" or "failure" for each.
+end_transfers() {
+	rm /tmp/transferring
+	wait "$TRANSFERS"
+	b pkill iperf3
+	echo "# $(grep -c transfer /tmp/transfers) transfers meanwhile, $(grep -c failure /tmp/transfers) failed"
+}
+
+# Whether there were some, and none has failed.
+transfers_went_on() {
+	grep -q transfer /tmp/transfers && ! grep -q failure /tmp/transfers
+}
+
 # Writes what passes a device to a file until `captured` is called. usage: capture NAMESPACE DEVICE FILE [FILTER]
 capture() {
 	rm -f "$3"
