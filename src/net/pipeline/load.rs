@@ -15,6 +15,9 @@ use crate::net::workqueue;
 const SHARE: u64 = 4;
 /// Nanoseconds by which that share may be exceeded for a short time.
 const BURST: u64 = 1_000_000;
+/// No more nanoseconds than this are remembered as spent: an only CPU spends without earning, and may not stay the only
+/// one.
+const MOST: u64 = 20 * BURST;
 
 /// How much of a CPU's time goes into jobs that are done on the spot. Used by that CPU only, with bottom
 /// halves off.
@@ -62,8 +65,8 @@ impl Load {
     /// The job that began at `begun` has ended.
     pub(super) fn leave(&self, begun: u64) {
         let spent = clock::cpu_ns().saturating_sub(begun);
-        self.debt
-            .store(self.debt.load(Relaxed).saturating_add(spent), Relaxed);
+        let debt = self.debt.load(Relaxed).saturating_add(spent);
+        self.debt.store(debt.min(MOST), Relaxed);
         self.busy.store(false, Relaxed);
     }
 }
