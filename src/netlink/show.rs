@@ -71,6 +71,11 @@ fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result 
         }
         Ok(())
     });
+    if result.is_err() && *allowed_ip == first {
+        // The head alone would be repeated in the next message, and whoever adds up would count the peer twice.
+        m.cancel(nest);
+        return result;
+    }
     if *allowed_ip == first {
         m.cancel(list);
     } else {

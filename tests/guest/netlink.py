@@ -263,6 +263,12 @@ for i in range(0, 400, 50):
 flags, found = nl.get(WG)
 check("a dump that nobody disturbs does not say that it is torn", not flags & NLM_F_DUMP_INTR)
 check("and is whole", len(found.peers) == 400 and all(len(p["allowed"]) == 5 for p in found.peers.values()))
+# What the first peer has more puts the ends of the parts elsewhere.
+repeated = list(found.repeated)
+for i in range(40):
+    nl.set(WG, peer(nest(P_ALLOWEDIPS, allowed_ip(f"10.250.{i}.0", 24)), key=key_of(0)))
+    repeated += nl.get(WG)[1].repeated
+check("no peer's counters are in two parts, wherever these end", not repeated, len(repeated))
 
 changer = Socket()
 for what, change in (

@@ -173,6 +173,8 @@ class Device:
         self.attributes = {}
         self.peers = {}
         self.order = []
+        # Peers whose counters are in more than one part: whoever adds them up would count these twice.
+        self.repeated = []
 
     def add(self, payload):
         for kind, value in attrs(payload):
@@ -185,6 +187,8 @@ class Device:
                 if key not in self.peers:
                     self.peers[key] = {"allowed": []}
                     self.order.append(key)
+                elif P_RX in fields:
+                    self.repeated.append(key)
                 entry = self.peers[key]
                 for kind2, value2 in fields.items():
                     if kind2 != P_ALLOWEDIPS:
