@@ -95,14 +95,23 @@ enum State {
     Spent,
 }
 
+/// What is left to be done with what has come in, once its place in the order is fixed.
+pub(crate) enum Rest<'a> {
+    /// Messages that may be opened here and now.
+    Open(Ready<'a, Incoming>),
+    /// A train whose messages are to be taken one by one. Anybody can send such trains, and to cut one takes long: other
+    /// CPUs must not wait for that.
+    Apart(Skb),
+}
+
 impl Receiver for Device {
-    type Work<'a> = Ready<'a, Incoming>;
+    type Work<'a> = Rest<'a>;
 
     fn sockets(&self) -> &Sockets<Self> {
         &self.sockets
     }
 
-    fn receive(this: &Shared<Self>, skb: Skb) -> Option<Ready<'_, Incoming>> {
+    fn receive(this: &Shared<Self>, skb: Skb) -> Option<Rest<'_>> {
         let mut head = [0; DATA_HEADER_LEN];
         // No message is shorter than this head.
         if !skb.copy_bytes(0, &mut head) {
@@ -120,10 +129,14 @@ impl Receiver for Device {
                 receive_handshake(this, skb, &head);
                 None
             }
-            _ => {
-                receive_apart(this, skb, 0);
-                None
-            }
+            _ => Some(Rest::Apart(skb)),
+        }
+    }
+
+    fn finish(this: &Shared<Self>, rest: Rest<'_>) {
+        match rest {
+            Rest::Open(job) => job.run(),
+            Rest::Apart(skb) => receive_apart(this, skb, 0),
         }
     }
 }
@@ -150,6 +163,7 @@ fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
             continue;
         }
         match Kind::of(&head, skb.len()) {
+            // Nothing is left of a single message that is not to be opened here.
             Some(Kind::Data) => drop(receive_data(device, skb, &head, false)),
             _ => receive_handshake(device, skb, &head),
         }
@@ -186,7 +200,7 @@ fn receive_data<'a>(
     skb: Skb,
     head: &[u8; DATA_HEADER_LEN],
     at_once: bool,
-) -> Option<Ready<'a, Incoming>> {
+) -> Option<Rest<'a>> {
     let header = DataHeader::read(head);
     let guard = rcu::read_lock();
     let found = device
@@ -201,10 +215,9 @@ fn receive_data<'a>(
             // What is behind the first message may well be for us: anybody can send that one, and after a restart
             // the peer's answer comes at the end of messages of the session that is gone. What was cut is no train
             // any more, so this goes no deeper.
-            receive_apart(device, skb, 0);
-        } else {
-            device.drop_packet(skb, Dropped::NoSession);
+            return Some(Rest::Apart(skb));
         }
+        device.drop_packet(skb, Dropped::NoSession);
         return None;
     };
     let Some(endpoint) = Endpoint::of_received(&skb) else {
@@ -235,7 +248,7 @@ fn receive_data<'a>(
         device.workers.open.start(peer, job)
     };
     match started {
-        Ok(ready) => ready,
+        Ok(ready) => ready.map(Rest::Open),
         Err(job) => {
             if let State::Sealed(packets) = job.state {
                 for skb in packets {

@@ -55,7 +55,7 @@ pub(crate) const HEADER_LEN: usize = 8;
 
 /// An object that takes the datagrams.
 pub(crate) trait Receiver: Object + Sized {
-    /// What is left to be done with a datagram; dropping this does it.
+    /// What is left to be done with a datagram.
     type Work<'a>;
 
     /// The receiver's own sockets.
@@ -63,8 +63,11 @@ pub(crate) trait Receiver: Object + Sized {
 
     /// Takes one datagram, or several as a train. The data is the payload; IP and UDP headers are before
     /// it, and the checksum has been verified. Called in the order of arrival, for one at a time; what takes
-    /// long, or may be done for several at a time, is left to what is returned. Softirq.
+    /// long, or may be done for several at a time, is left to [`Receiver::finish`]. Softirq.
     fn receive(this: &Shared<Self>, skb: Skb) -> Option<Self::Work<'_>>;
+
+    /// Does what is left. Several CPUs may be in here. Softirq.
+    fn finish(this: &Shared<Self>, work: Self::Work<'_>);
 }
 
 /// Two sockets on one port, or none.
@@ -226,7 +229,9 @@ impl<R: Receiver> Sockets<R> {
             };
             let work = R::receive(&receiver, skb);
             drop(taking);
-            drop(work);
+            if let Some(work) = work {
+                R::finish(&receiver, work);
+            }
         }
     }
 }
