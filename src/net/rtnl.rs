@@ -3,7 +3,7 @@
 //! Link types: network devices that user space makes with `ip link add type …`.
 //!
 //! [`LinkDriver`] is what a driver implements; [`Registration`] makes it known to the kernel. A device's
-//! private area holds one counted reference to the driver's object, from `newlink` to `ndo_uninit`.
+//! private area holds one counted reference to the driver's object, from `newlink` to `priv_destructor`.
 //! The driver's ties to the device and to the namespace are cut here, not by the driver, so that nothing
 //! it does can leave them dangling.
 //!
@@ -126,7 +126,8 @@ unsafe impl Entry for Head {
 ///
 /// # Invariants
 ///
-/// `owner` is there from before the device is registered until `ndo_uninit`, and does not change in between.
+/// `owner` is there from before the device is registered until nobody has a reference to the device any more
+/// (`destroy`), and does not change in between.
 #[repr(C)]
 struct Private<T: rcu::Object> {
     head: Head,
@@ -190,8 +191,8 @@ impl<T: LinkDriver> Adapter<T> {
     ///
     /// # Safety
     ///
-    /// `dev` is a device of this driver that [`Adapter::newlink`] has begun to register, and its
-    /// `ndo_uninit` does not run during `'a`.
+    /// `dev` is a device of this driver that [`Adapter::newlink`] has begun to register, and somebody has a reference to
+    /// it during `'a`, or RTNL is held while it is registered.
     unsafe fn owner<'a>(dev: *mut bindings::net_device) -> Option<&'a Shared<T>> {
         // SAFETY: The caller's promise, and the invariant of `Private`.
         unsafe { (*Self::private(dev)).owner.as_ref() }
@@ -281,10 +282,16 @@ impl<T: LinkDriver> Adapter<T> {
             unsafe { Self::release(dev, &rtnl) };
             // The caller frees the device, and only we know that somebody may still be looking at it.
             rcu::synchronize();
+            // SAFETY: The device was never up, so nobody has sent to it.
+            unsafe { Self::destroy(dev) };
             return ret;
         }
-        // SAFETY: The device was registered just now; `ndo_uninit` takes it off.
-        unsafe { DEVICES.add(&raw mut (*Self::private(dev)).head, &rtnl) };
+        // SAFETY: The device was registered just now; `ndo_uninit` takes it off the list. RTNL is held, so that does not
+        // happen before we are done.
+        unsafe {
+            (*dev).priv_destructor = Some(Self::destroy);
+            DEVICES.add(&raw mut (*Self::private(dev)).head, &rtnl);
+        }
         // SAFETY: As above.
         if let Some(owner) = unsafe { Self::owner(dev) } {
             T::created(owner, &rtnl);
@@ -292,22 +299,38 @@ impl<T: LinkDriver> Adapter<T> {
         ret
     }
 
-    /// Takes the driver's object out of the device; nothing happens the second time.
+    /// Parts the driver's object from the device; nothing happens the second time.
     ///
     /// # Safety
     ///
-    /// `dev` is a device of this driver whose private area has been written, and no other callback runs.
+    /// `dev` is a device of this driver whose private area has been written, and no other callback runs but
+    /// `ndo_start_xmit`.
     unsafe fn release(dev: *mut bindings::net_device, rtnl: &Rtnl) {
-        // SAFETY: The caller's promise; RTNL is held, so nobody else uses the area.
-        let private = unsafe { &mut *Self::private(dev) };
+        // SAFETY: The caller's promise. RTNL is held, so nobody else uses the head; the owner is only read.
+        let (head, owner) = unsafe {
+            let private = Self::private(dev);
+            (&mut (*private).head, &(*private).owner)
+        };
         // SAFETY: The head is on the list of devices or on none.
-        unsafe { DEVICES.remove(&raw mut private.head, rtnl) };
-        if let Some(owner) = private.owner.take() {
-            T::uninit(&owner, rtnl);
-        }
-        if let Some(anchor) = private.head.anchor.take() {
+        unsafe { DEVICES.remove(head, rtnl) };
+        if let Some(anchor) = head.anchor.take() {
+            if let Some(owner) = owner {
+                T::uninit(owner, rtnl);
+            }
             anchor.cut(rtnl);
         }
+    }
+
+    /// Gives up the device's part of the driver's object. That is not for `ndo_uninit` to do: a packet that is to pass the
+    /// queueing discipline by (`PACKET_QDISC_BYPASS`) may have been on its way to `ndo_start_xmit` since before the
+    /// device went down, with nothing but a reference to the device. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a device of this driver whose private area has been written, and nobody else uses it any more.
+    unsafe extern "C" fn destroy(dev: *mut bindings::net_device) {
+        // SAFETY: The caller's promise.
+        drop(unsafe { (*Self::private(dev)).owner.take() });
     }
 
     unsafe extern "C" fn uninit(dev: *mut bindings::net_device) {
@@ -354,8 +377,8 @@ impl<T: LinkDriver> Adapter<T> {
     ) -> bindings::netdev_tx_t {
         // SAFETY: The packet is handed over.
         let skb = unsafe { Skb::from_raw(skb) };
-        // SAFETY: The core sends only to devices that are up, within a read-side section that ends
-        // before `ndo_uninit`.
+        // SAFETY: The device has been up, so it is registered or was; and the sender has a reference to it, or is within a
+        // read-side section that began while it was up.
         let (owner, dev) = unsafe { (Self::owner(dev), NetDevice::from_raw(dev)) };
         match owner.map(|owner| T::xmit(owner, dev, skb)) {
             Some(Err(e)) => e.to_errno(),
@@ -493,7 +516,7 @@ pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, rtnl: &Rtnl) -> Result<
         return Err(EOPNOTSUPP);
     }
     // SAFETY: The device was made through the ops of a `Registration<T>`. It is listed, so `newlink` has
-    // written its private area, and RTNL is held, so `ndo_uninit` does not run.
+    // written its private area, and RTNL is held, so it stays so.
     unsafe { Adapter::<T>::owner(dev) }.cloned().ok_or(ENODEV)
 }
 
