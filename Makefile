@@ -58,10 +58,10 @@ test-recipes: modules ## set-ups that people publish, as they are written
 	@scripts/run-tests recipes
 
 test-clients: modules ## the programs that configure interfaces, for real
-	@scripts/run-tests clients
+	@FULL=1 scripts/run-tests clients
 
 test-peers: modules ## wireguard-go and boringtun on the other side
-	@scripts/run-tests peers
+	@FULL=1 scripts/run-tests peers
 
 test-interop: modules ## the module in one guest, the in-tree driver in another
 	@scripts/run-tests interop
