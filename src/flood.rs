@@ -4,10 +4,11 @@
 //!
 //! A handshake message costs several Curve25519 computations, so it waits in a queue of bounded
 //! length for a worker in process context. The device is under load when the queue grows long, or when
-//! too many messages turn out, after the computations, not to be from a peer: even if a CPU keeps up with
-//! a flood, that time is missing elsewhere. Then a sender must have proven its address with a cookie, and
-//! each address is served only so often. Peers that all come back at once waste nothing, so while the
-//! queue is short none of them has to ask twice.
+//! too much time goes to messages which turn out, after the computations, not to be from a peer: even if a
+//! CPU keeps up with a flood, that time is missing elsewhere. Then a sender must have proven its address
+//! with a cookie, each address is served only so often, and workers pause after so much time for nothing.
+//! Peers that all come back at once waste nothing, so while the queue is short none of them has to ask twice,
+//! and when it is long there is no pause on their account.
 
 #![forbid(unsafe_code)]
 
@@ -43,7 +44,7 @@ use crate::net::workqueue::{
 use crate::new_bh_lock;
 use crate::protocol::ratelimit::{
     Bucket,
-    WasteBucket, //
+    WasteBudget, //
 };
 use crate::protocol::time::{
     Duration,
@@ -62,13 +63,13 @@ const MAX_SOURCES: usize = 1 << 14;
 const SOURCE_BITS: u32 = 10;
 /// Idle sources are forgotten this often.
 const SWEEP_NS: u64 = 1_000_000_000;
-/// Messages that a worker answers before it lets others have the CPU and looks for idle sources, unless the device is
-/// under load.
+/// Messages that a worker answers before it lets others have the CPU and looks for idle sources; under load only those
+/// that it accepts count.
 const BATCH: usize = 64;
-/// Workers that may answer handshakes of one device at the same time, if there are that many CPUs.
-const WORKERS: usize = 4;
-/// Under load a worker answers for this long, then pauses: when many senders prove nothing, the rest of its
-/// CPU is left to those who have a session, and one wake-up serves many messages.
+/// Workers that may answer handshakes of one device at the same time; see [`workers_in_use`].
+const WORKERS: usize = 16;
+/// Under load a worker spends this much time on messages that are refused, then pauses: when many senders prove nothing,
+/// the rest of its CPU is left to those who have a session, and one wake-up serves many messages.
 const SLICE_NS: u64 = 750_000;
 /// See [`SLICE_NS`]; at most one tick longer.
 const PAUSE_NS: u64 = 4_000_000;
@@ -92,7 +93,7 @@ pub(crate) struct HandshakeQueue {
     loaded_at: Atomic<u64>,
     /// Pays for messages that turn out not to be from a peer. Locked by the workers.
     #[pin]
-    waste: BhLock<WasteBucket>,
+    waste: BhLock<WasteBudget>,
     /// Present while the interface is up.
     workers: [Slot<Worker>; WORKERS],
     /// Chooses the worker for the next message.
@@ -112,7 +113,7 @@ impl HandshakeQueue {
             ),
             len: Atomic::new(0),
             loaded_at: Atomic::new(0),
-            waste <- new_bh_lock!(WasteBucket::new(Instant::from_nanos(0)), "handshakes.waste"),
+            waste <- new_bh_lock!(WasteBudget::new(Instant::from_nanos(0)), "handshakes.waste"),
             workers: [const { Slot::empty() }; WORKERS],
             turn: Atomic::new(0),
         })
@@ -174,8 +175,10 @@ impl HandshakeQueue {
         self.len.store(waiting.messages.len(), Relaxed);
 
         // Under the lock: `close` takes it before it cancels the workers, so that none is scheduled after that.
-        let workers = workqueue::online_cpus().min(WORKERS);
-        let turn = self.turn.fetch_add(1, Relaxed).checked_rem(workers);
+        let turn = self
+            .turn
+            .fetch_add(1, Relaxed)
+            .checked_rem(workers_in_use());
         let guard = rcu::read_lock();
         let worker = self
             .workers
@@ -204,16 +207,16 @@ impl HandshakeQueue {
         skb
     }
 
-    /// Reschedules a worker that is about to end: at once or after a pause if messages wait, otherwise for the next
-    /// sweep if there are sources to be forgotten.
-    fn run_again(&self, worker: &Shared<Worker>, sources: bool) {
+    /// Reschedules a worker that is about to end: at once or, under load and unless it has answered a whole batch, after
+    /// a pause if messages wait, otherwise for the next sweep if there are sources to be forgotten.
+    fn run_again(&self, worker: &Shared<Worker>, batch: bool, sources: bool) {
         // Under the lock: `close` cancels the workers only after it has taken it, and whoever adds a
         // message after us schedules a worker for it, which we must not put off.
         let waiting = self.waiting.lock();
         let delay = match waiting.messages.len() {
             0 if !sources => return,
             0 => SWEEP_NS,
-            _ if self.under_load(now()) => PAUSE_NS,
+            _ if !batch && self.under_load(now()) => PAUSE_NS,
             _ => 0,
         };
         if waiting.open {
@@ -222,9 +225,14 @@ impl HandshakeQueue {
         }
     }
 
-    /// Computations were spent on a message that is not from a peer, or is an old one of a peer's.
-    pub(crate) fn wasted(&self, now: Instant) {
-        if !self.waste.lock().allow(now) {
+    /// Computations were spent on a message that is not from a peer, or is an old one of a peer's; `begun` is what
+    /// [`clock::cpu_ns`] said before.
+    pub(crate) fn wasted(&self, begun: u64) {
+        let now = now();
+        let spent = Duration::from_nanos(since(begun));
+        // CAST: A number of CPUs.
+        let cpus = workqueue::online_cpus() as u64;
+        if !self.waste.lock().spend(now, spent, cpus) {
             self.loaded_at.store(now.as_nanos(), Relaxed);
         }
     }
@@ -239,6 +247,17 @@ impl HandshakeQueue {
         let at = self.loaded_at.load(Relaxed);
         at != 0 && now.since(Instant::from_nanos(at)) < LOAD_LINGERS
     }
+}
+
+/// How many workers of a device are used: a quarter of the CPUs, and four if there are that many.
+fn workers_in_use() -> usize {
+    let cpus = workqueue::online_cpus();
+    (cpus / 4).clamp(4, WORKERS).min(cpus)
+}
+
+/// Nanoseconds since [`clock::cpu_ns`] said `begun`; zero if the worker has moved to a CPU whose clock is behind.
+fn since(begun: u64) -> u64 {
+    clock::cpu_ns().saturating_sub(begun)
 }
 
 /// One of the workers of a device.
@@ -270,26 +289,35 @@ impl Runnable for Worker {
 
     fn run(this: &Shared<Self>) {
         let device = &this.device;
-        let begun = clock::cpu_ns();
-        let mut answered = 0usize;
-        while let Some(skb) = device.handshakes.pop() {
-            crate::handshake::receive(device, skb);
-            answered = answered.wrapping_add(1);
-            let loaded = device.handshakes.under_load(now());
-            // Under load the limit is a time, not a number of messages: those without a good mac1 cost next to nothing
-            // each, and a flood of them must not fill the queue for the others.
-            // (The worker may have moved to a CPU whose clock is behind: then this message is its last.)
-            let enough = if loaded {
-                clock::cpu_ns().wrapping_sub(begun) > SLICE_NS
-            } else {
-                answered >= BATCH
+        let (mut accepted, mut refused, mut refused_ns) = (0usize, 0usize, 0u64);
+        let batch = loop {
+            let Some(skb) = device.handshakes.pop() else {
+                break false;
             };
-            if enough {
-                break;
+            let begun = clock::cpu_ns();
+            if crate::handshake::receive(device, skb) {
+                accepted = accepted.wrapping_add(1);
+            } else {
+                refused = refused.wrapping_add(1);
+                refused_ns = refused_ns.saturating_add(since(begun));
             }
-        }
+            let loaded = device.handshakes.under_load(now());
+            // Under load what is refused is limited by its time, not by its number: messages without a good mac1 cost
+            // next to nothing each, and a flood of them must not fill the queue for the others.
+            let counted = if loaded {
+                accepted
+            } else {
+                accepted.wrapping_add(refused)
+            };
+            if counted >= BATCH {
+                break true;
+            }
+            if loaded && refused_ns > SLICE_NS {
+                break false;
+            }
+        };
         let sources = device.limiter.sweep();
-        device.handshakes.run_again(this, sources);
+        device.handshakes.run_again(this, batch, sources);
     }
 }
 

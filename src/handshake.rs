@@ -198,12 +198,14 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Answers one received handshake message. May sleep.
-pub(crate) fn receive(device: &Shared<Device>, skb: Skb) {
-    match take(device, &skb) {
+/// Answers one received handshake message. Whether it was accepted. May sleep.
+pub(crate) fn receive(device: &Shared<Device>, skb: Skb) -> bool {
+    let result = take(device, &skb);
+    match result {
         Ok(()) => skb.consume(&bh::disable()),
         Err(why) => device.drop_packet(skb, why),
     }
+    result.is_ok()
 }
 
 /// What [`receive`] does with the message.
@@ -235,11 +237,12 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
         }
         Message::Initiation(initiation) => {
             may_serve(device, &identity, datagram, initiation.sender(), &from)?;
+            let begun = clock::cpu_ns();
             let peer = libcrypto::with_wiped_stack(|| {
                 respond(device, &identity, initiation.bytes(), from)
             })
             .inspect_err(|_| {
-                device.handshakes.wasted(now());
+                device.handshakes.wasted(begun);
                 debug::invalid_initiation(device, &from);
             })?;
             authenticated(&peer, datagram.len());
@@ -251,11 +254,12 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
                 invalid();
                 return Err(Dropped::StaleResponse);
             };
+            let begun = clock::cpu_ns();
             libcrypto::with_wiped_stack(|| complete(&peer, &identity, &response, from))
                 .inspect_err(|why| {
                     // Anybody who guesses an index can make us compute. An old response is refused before that.
                     if *why != Dropped::StaleResponse {
-                        device.handshakes.wasted(now());
+                        device.handshakes.wasted(begun);
                     }
                     invalid();
                 })?;

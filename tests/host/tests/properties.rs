@@ -25,7 +25,8 @@ use wireguard_host::protocol::noise::{
 };
 use wireguard_host::protocol::ratelimit::{
     Bucket,
-    TokenBucket, //
+    TokenBucket,
+    WasteBudget, //
 };
 use wireguard_host::protocol::replay::{
     ReplayWindow,
@@ -201,6 +202,29 @@ proptest! {
         bucket::<50, 50>(&steps)?;
     }
 
+    /// The budget of wasted time: a 32nd of the time of all processors, and that of a second at once after a pause. Spans
+    /// are chosen such that all divisions are exact: what passes is in units of 32 us, what is spent in units of 8 us.
+    #[test]
+    fn waste(
+        steps in vec((prop_oneof![20 => 0u64..300, 1 => 0u64..40_000], 0u64..200), 1..300),
+        cpus in prop_oneof![Just(1u64), Just(2), Just(4), Just(8)],
+    ) {
+        let mut now = 7_000;
+        let mut budget = WasteBudget::new(Instant::from_nanos(now));
+        // What all processors may spend, in nanoseconds.
+        let full = cpus * 1_000_000_000 / 32;
+        let mut left = full;
+        for (passed, spent) in steps {
+            now += passed * 32_000;
+            left = (left + cpus * passed * 1_000).min(full);
+            // None is charged more than a millisecond.
+            let cost = (spent * 8_000).min(1_000_000);
+            let spent = Duration::from_nanos(spent * 8_000);
+            prop_assert_eq!(budget.spend(Instant::from_nanos(now), spent, cpus), cost <= left);
+            left = left.saturating_sub(cost);
+        }
+    }
+
     /// A clock that is read on two processors may step back a little: nothing is earned by that.
     #[test]
     fn bucket_and_a_clock_that_steps_back(steps in vec(-40i64..40, 1..200)) {
@@ -215,6 +239,23 @@ proptest! {
             allowed += i64::from(bucket.allow(Instant::from_nanos(now as u64 * MILLI)));
         }
         prop_assert!(allowed <= 5 + (latest - start) / 50);
+    }
+
+    #[test]
+    fn waste_and_a_clock_that_steps_back(steps in vec(-40i64..40, 1..200)) {
+        let start = 1_000_000i64;
+        let mut now = start;
+        let mut latest = start;
+        let mut budget = WasteBudget::new(Instant::from_nanos(start as u64 * MILLI));
+        let mut spent = 0;
+        for step in steps {
+            now += step;
+            latest = latest.max(now);
+            let all = budget.spend(Instant::from_nanos(now as u64 * MILLI), WasteBudget::MOST, 1);
+            spent += i64::from(all);
+        }
+        // In milliseconds, as many as it was charged for.
+        prop_assert!(spent <= (1_000 + latest - start) / 32);
     }
 
     /// Whatever comes, the parts that read strangers' octets answer and do not panic, and nothing
