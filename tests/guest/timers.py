@@ -172,8 +172,9 @@ def renewal():
     check(f"renewal under traffic: no packet is lost ({answered} of {sent})", answered == sent and sent > 700)
     initiations = link.messages(type=INITIATION)
     check("two renewals, both begun by the initiator", [m.sender for m in initiations] == ["a"] * 3, *initiations)
+    # The drivers' clock moves with the timer's ticks, of which there are at least a hundred a second.
     check("each when the session is two minutes old",
-          all(within(g, REKEY_AFTER, REKEY_AFTER + 0.6) for g in gaps(initiations)), gaps(initiations))
+          all(within(g, REKEY_AFTER - 0.01, REKEY_AFTER + 0.6) for g in gaps(initiations)), gaps(initiations))
     check("each answered once", len(link.messages(type=RESPONSE)) == 3)
     check("three sessions carried data to b", len({m.receiver for m in link.messages(type=DATA, sender="a")}) == 3)
     check("and to a", len({m.receiver for m in link.messages(type=DATA, sender="b")}) == 3)
