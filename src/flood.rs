@@ -229,7 +229,7 @@ impl HandshakeQueue {
     /// [`clock::cpu_ns`] said before.
     pub(crate) fn wasted(&self, begun: u64) {
         let now = now();
-        let spent = Duration::from_nanos(since(begun));
+        let spent = Duration::from_nanos(clock::cpu_ns_since(begun));
         // CAST: A number of CPUs.
         let cpus = workqueue::online_cpus() as u64;
         if !self.waste.lock().spend(now, spent, cpus) {
@@ -253,11 +253,6 @@ impl HandshakeQueue {
 fn workers_in_use() -> usize {
     let cpus = workqueue::online_cpus();
     (cpus / 4).clamp(4, WORKERS).min(cpus)
-}
-
-/// Nanoseconds since [`clock::cpu_ns`] said `begun`; zero if the worker has moved to a CPU whose clock is behind.
-fn since(begun: u64) -> u64 {
-    clock::cpu_ns().saturating_sub(begun)
 }
 
 /// One of the workers of a device.
@@ -299,7 +294,7 @@ impl Runnable for Worker {
                 accepted = accepted.wrapping_add(1);
             } else {
                 refused = refused.wrapping_add(1);
-                refused_ns = refused_ns.saturating_add(since(begun));
+                refused_ns = refused_ns.saturating_add(clock::cpu_ns_since(begun));
             }
             let loaded = device.handshakes.under_load(now());
             // Under load what is refused is limited by its time, not by its number: messages without a good mac1 cost

@@ -45,3 +45,8 @@ pub(crate) fn cpu_ns() -> u64 {
     // SAFETY: No requirements.
     unsafe { local_clock() }
 }
+
+/// Nanoseconds since [`cpu_ns`] said `begun`; zero if the task has moved to a CPU whose clock is behind. Any context.
+pub(crate) fn cpu_ns_since(begun: u64) -> u64 {
+    cpu_ns().saturating_sub(begun)
+}

@@ -64,7 +64,7 @@ impl Load {
 
     /// The job that began at `begun` has ended.
     pub(super) fn leave(&self, begun: u64) {
-        let spent = clock::cpu_ns().saturating_sub(begun);
+        let spent = clock::cpu_ns_since(begun);
         let debt = self.debt.load(Relaxed).saturating_add(spent);
         self.debt.store(debt.min(MOST), Relaxed);
         self.busy.store(false, Relaxed);
