@@ -50,18 +50,25 @@ pub(super) fn put_peers(
 /// full; what went in is complete, and the position says where to continue.
 fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result {
     let nest = m.nest(0)?;
-    if let Err(e) = put_peer_head(m, peer, *allowed_ip == 0) {
-        m.cancel(nest);
-        return Err(e);
-    }
-    let list = match m.nest(peer_attr::ALLOWEDIPS) {
-        Ok(list) => list,
-        Err(e) => {
-            m.cancel(nest);
-            return Err(e);
-        }
-    };
     let first = *allowed_ip;
+    let result = put_peer_attrs(m, peer, allowed_ip);
+    if result.is_err() && *allowed_ip == first {
+        // The head alone would be repeated in the next message, and whoever adds up would count the peer twice.
+        m.cancel(nest);
+    } else {
+        m.end(nest);
+    }
+    if result.is_ok() {
+        *allowed_ip = 0;
+    }
+    result
+}
+
+/// What is in the nest of a peer.
+fn put_peer_attrs(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result {
+    let first = *allowed_ip;
+    put_peer_head(m, peer, first == 0)?;
+    let list = m.nest(peer_attr::ALLOWEDIPS)?;
     let result = peer.with_prefixes(|prefixes| {
         let mut place = first;
         while let Some(prefix) = prefixes.next(&mut place) {
@@ -71,19 +78,10 @@ fn put_peer(m: &mut Message<'_>, peer: &Peer, allowed_ip: &mut usize) -> Result 
         }
         Ok(())
     });
-    if result.is_err() && *allowed_ip == first {
-        // The head alone would be repeated in the next message, and whoever adds up would count the peer twice.
-        m.cancel(nest);
-        return result;
-    }
     if *allowed_ip == first {
         m.cancel(list);
     } else {
         m.end(list);
-    }
-    m.end(nest);
-    if result.is_ok() {
-        *allowed_ip = 0;
     }
     result
 }
