@@ -142,8 +142,8 @@ impl Receiver for Device {
 }
 
 /// Takes the messages of a train, except for the first `skip` of them, one by one: they are of several kinds, or for
-/// several receivers, or the first is for nobody. None is opened here: a caller may hold a lock that whoever receives
-/// the packet inside needs.
+/// several receivers, or the first is for nobody. None is opened here: a caller may be completing another job, and jobs
+/// do not nest.
 fn receive_apart(device: &Shared<Device>, skb: Skb, skip: usize) {
     let count = skb.messages().saturating_sub(skip);
     device.count(Count::RxTrainsCut, 1);
