@@ -45,9 +45,6 @@ throughput() {
 	timeout -k 5 120 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -t "$SECS" -J |
 		awk '/"sum_received"/ {f = 1} f && /bits_per_second/ {printf "%.1f\n", $2 / 1e6; exit}'
 }
-memory() {
-	awk '/^(Slab|Percpu):/ {n += $2} END {print n}' /proc/meminfo
-}
 # Messages of a kind that b sent. usage: answers cookies|responses
 answers() {
 	b nft list chain inet watch out | grep counter | sed -n "$([ "$1" = cookies ] && echo 1 || echo 2)s/.*packets \([0-9]*\).*/\1/p"
@@ -60,7 +57,7 @@ flooded() {
 	wait_for 20 grep -q flooding /tmp/flood
 	sleep 1
 	throughput
-	memory >/tmp/memory
+	kernel_memory >/tmp/memory
 	wait $!
 }
 # usage: keeps MBITS OF-MBITS
@@ -73,7 +70,7 @@ ip netns exec a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" seconds=3 rate=40 >
 check_speed "a few messages from strangers are no load" is "$(answers cookies)" 0
 
 alone=$(throughput)
-before=$(memory)
+before=$(kernel_memory)
 for rate in 1000 5000 0; do
 	dead=$(flooded 2001 rate=$rate)
 	cookies=$(answers cookies)

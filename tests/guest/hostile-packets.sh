@@ -37,9 +37,6 @@ b nft -f - <<-EOT
 	}
 EOT
 
-slab() {
-	awk '/^(Slab|Percpu):/ {n += $2} END {print n}' /proc/meminfo
-}
 endpoint() {
 	b wg show wg0 endpoints | cut -f 2
 }
@@ -52,10 +49,10 @@ ip netns exec a $HOSTILE mix to=10.0.0.2:2000 like=10.0.0.1:1000 to6=[fd00::2]:2
 hostile=$!
 wait_for 10 grep -q listening /tmp/hostile
 check "there is traffic before" a ping -c 20 -i 0.1 -W 5 192.168.241.2
-before=$(slab)
+before=$(kernel_memory)
 
 # Transfers and pings for as long as the flood lasts.
-begin_transfers 500K
+begin_transfers 30 500K
 a ping -q -i 0.2 -c 1000000 -W 10 192.168.241.2 >/tmp/pings &
 pings=$!
 wait $hostile
@@ -83,7 +80,7 @@ check "traffic afterwards" a ping -c 3 -i 0.2 -W 5 192.168.241.2
 # Once whatever was queued is gone: what the flood has left behind.
 sleep 3
 echo 3 >/proc/sys/vm/drop_caches
-after=$(slab)
+after=$(kernel_memory)
 echo "# slab and per-CPU memory: $before kB before, $after kB after"
 check "memory has not grown" test $((after - before)) -lt 16384
 

@@ -241,12 +241,15 @@ transfer() {
 	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
-# Begins transfers from a to b through the tunnel, one after the other. usage: begin_transfers OCTETS [OPTION...]
+# Begins transfers from a to b through the tunnel, one after the other, each of which has failed after so many seconds.
+# usage: begin_transfers SECONDS OCTETS [OPTION...]
 begin_transfers() {
+	local limit=$1
+	shift
 	b iperf3 -s -D
 	touch /tmp/transferring
 	while [ -e /tmp/transferring ]; do
-		if timeout -k 5 60 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n "$@" >/dev/null 2>&1; then
+		if timeout -k 5 "$limit" ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -n "$@" >/dev/null 2>&1; then
 			echo transfer
 		else
 			echo failure
@@ -268,6 +271,11 @@ end_transfers() {
 # Whether there were some, and none has failed.
 transfers_went_on() {
 	grep -q transfer /tmp/transfers && ! grep -q failure /tmp/transfers
+}
+
+# Kernel memory that objects and CPUs have, in kB.
+kernel_memory() {
+	awk '/^(Slab|Percpu):/ {n += $2} END {print n}' /proc/meminfo
 }
 
 # Writes what passes a device to a file until `captured` is called. usage: capture NAMESPACE DEVICE FILE [FILTER]

@@ -30,7 +30,7 @@ else
 fi
 
 # Transfers one after the other, and pings, for as long as the MTUs change.
-begin_transfers 2M -P 2
+begin_transfers 60 2M -P 2
 while [ -e /tmp/transferring ]; do a ping -q -c 1 -W 1 -s 8000 fd41::2; done >/dev/null 2>&1 &
 pings=$!
 changes=0

@@ -16,7 +16,7 @@ REQUESTS=${REQUESTS:-/tmp/requests}
 
 slab() {
 	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^(Slab|Percpu):/ {n += $2} END {print n}' /proc/meminfo
+	kernel_memory
 }
 # The requests, with one interface up and one down. Nothing that they configure leads anywhere.
 # usage: fuzz REQUESTS OUTPUT
@@ -43,7 +43,7 @@ check "there is traffic before" a ping -c 1 -W 5 192.168.241.2
 fuzz /tmp/some /tmp/warm >/dev/null
 sleep 2
 before=$(slab)
-begin_transfers 300K
+begin_transfers 60 300K
 fuzz "$REQUESTS" /tmp/first >/tmp/said
 code=$?
 end_transfers
