@@ -106,11 +106,6 @@ impl Keypair {
         self.sending.store(false, Relaxed);
     }
 
-    /// The counter that is taken next.
-    pub(crate) fn position(&self) -> u64 {
-        self.next_counter.load(Relaxed)
-    }
-
     /// Notes that messages with counters below `end` are given to the socket.
     pub(crate) fn sent_below(&self, end: u64) {
         // Two CPUs that come here at once may leave the lower value, until the next message.

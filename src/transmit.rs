@@ -11,7 +11,7 @@
 
 #![forbid(unsafe_code)]
 
-use core::ops::Range;
+use core::cell::Cell;
 
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
@@ -99,14 +99,18 @@ pub(crate) const HEADROOM: usize = TUNNEL_HEADROOM + DATA_HEADER_LEN;
 pub(crate) struct Outgoing {
     keypair: Shared<Keypair>,
     flow: u32,
+    /// The first counter that was taken for the messages, and the one after the last. Others may have taken what is in
+    /// between.
+    first: Cell<u64>,
+    end: Cell<u64>,
     state: State,
 }
 
 enum State {
     /// As the stack handed them over, each with its plan as its tag.
     Plain(SkbList),
-    /// Sealed messages and trains of them, in order, and a range that encloses their counters.
-    Sealed(SkbList, Range<u64>),
+    /// Sealed messages and trains of them, in order.
+    Sealed(SkbList),
     /// Nothing left to send.
     Spent,
 }
@@ -286,6 +290,8 @@ impl Outgoing {
         Self {
             // The inner flow hash stays with the message, so that the outer path sees flows.
             flow: skb.flow(),
+            first: Cell::new(u64::MAX),
+            end: Cell::new(0),
             keypair,
             state: State::Plain(SkbList::of(skb)),
         }
@@ -413,7 +419,7 @@ impl Job for Outgoing {
     fn cost(&self) -> usize {
         match &self.state {
             State::Plain(packets) => packets.truesize(),
-            State::Sealed(..) | State::Spent => 0,
+            State::Sealed(_) | State::Spent => 0,
         }
     }
 
@@ -441,20 +447,17 @@ impl Job for Outgoing {
 
     fn process(&mut self, peer: &Shared<Peer>, bh: &BhGuard) {
         if let State::Plain(packets) = core::mem::replace(&mut self.state, State::Spent) {
-            let first = self.keypair.position();
-            let messages = self.seal(&peer.device, packets, bh);
-            self.state = State::Sealed(messages, first..self.keypair.position());
+            self.state = State::Sealed(self.seal(&peer.device, packets, bh));
         }
     }
 
     fn complete(&mut self, peer: &Shared<Peer>, _scope: Pin<&mut ()>, bh: &BhGuard) {
         match core::mem::replace(&mut self.state, State::Spent) {
-            State::Sealed(mut messages, mut counters) if !messages.is_empty() => {
-                if self.keypair.lag(counters.start) > MAX_LAG {
+            State::Sealed(mut messages) if !messages.is_empty() => {
+                if self.keypair.lag(self.first.get()) > MAX_LAG {
                     messages = self.renew(&peer.device, messages);
-                    counters.end = self.keypair.position();
                 }
-                self.keypair.sent_below(counters.end);
+                self.keypair.sent_below(self.end.get());
                 self.send(peer, messages, bh);
             }
             _ => {}

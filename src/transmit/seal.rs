@@ -270,8 +270,14 @@ impl Outgoing {
         Ok(messages)
     }
 
+    /// Takes so many counters.
     fn reserve(&self, count: usize) -> Result<u64> {
-        self.keypair.reserve(count as u64).ok_or(EKEYEXPIRED)
+        let count = count as u64;
+        let first = self.keypair.reserve(count).ok_or(EKEYEXPIRED)?;
+        self.first.set(self.first.get().min(first));
+        self.end
+            .set(self.end.get().max(first.saturating_add(count)));
+        Ok(first)
     }
 
     /// Seals the packets that a GSO packet stands for into trains of messages.
