@@ -468,16 +468,27 @@ fn check_peers(
     extack: &Extack<'_>,
 ) -> Result {
     let mut position = 0usize;
+    // To compute it takes long, so that is done once at most.
+    let mut own = None;
     for attr in peers.children() {
         let peer = PeerRequest::parse(&attr, extack)?;
-        if peer.check_allowed_ips(&Extack::none()).is_err()
-            && !is_ignored(device, peers, position, &peer, replace, private)
-        {
-            return peer.check_allowed_ips(extack);
+        if peer.check_allowed_ips(&Extack::none()).is_err() {
+            let own = own.get_or_insert_with(|| own_key(device, private)).as_ref();
+            if !is_ignored(device, peers, position, &peer, replace, own) {
+                return peer.check_allowed_ips(extack);
+            }
         }
         position = position.saturating_add(1);
     }
     Ok(())
+}
+
+/// Our own public key when a request with this private key, if any, has been applied.
+fn own_key(device: &Device, private: Option<&[u8; 32]>) -> Option<PublicKey> {
+    match private {
+        Some(private) => Identity::new(*private).map(|keys| *keys.public()),
+        None => device.identity().map(|identity| *identity.keys.public()),
+    }
 }
 
 /// Whether the allowed IPs of a peer in a request do not matter, because the peer is removed, is not
@@ -488,20 +499,9 @@ fn is_ignored(
     position: usize,
     peer: &PeerRequest<'_>,
     replace: bool,
-    private: Option<&[u8; 32]>,
+    own: Option<&PublicKey>,
 ) -> bool {
-    if peer.flags & PEER_REMOVE != 0 {
-        return true;
-    }
-    let is_own = match private {
-        Some(private) => {
-            Identity::new(*private).is_some_and(|keys| *keys.public() == peer.public_key)
-        }
-        None => device
-            .identity()
-            .is_some_and(|identity| *identity.keys.public() == peer.public_key),
-    };
-    if is_own {
+    if peer.flags & PEER_REMOVE != 0 || own == Some(&peer.public_key) {
         return true;
     }
     if peer.flags & PEER_UPDATE_ONLY == 0 {
