@@ -532,9 +532,7 @@ impl LinkDriver for Device {
         }
         for peer in config.peers.iter() {
             crate::transmit::send_staged(peer);
-            if peer.persistent_keepalive() != 0 {
-                crate::transmit::send_keepalive(peer);
-            }
+            crate::transmit::begin_keepalives(peer);
         }
         Ok(())
     }

@@ -354,7 +354,7 @@ impl<'a> PeerRequest<'a> {
         }
         if let Some(seconds) = self.persistent_keepalive {
             if peer.set_persistent_keepalive(seconds) && device.is_up() {
-                crate::transmit::send_keepalive(&peer);
+                crate::transmit::begin_keepalives(&peer);
             }
         }
         if device.is_up() {

@@ -258,6 +258,14 @@ pub(crate) fn send_staged(peer: &Shared<Peer>) {
     }
 }
 
+/// Begins to send persistent keepalives, if the peer is to have them, with one at once. Any context.
+pub(crate) fn begin_keepalives(peer: &Shared<Peer>) {
+    if peer.persistent_keepalive() != 0 {
+        Peer::events(peer, &[Event::KeepalivesBegin]);
+        send_keepalive(peer);
+    }
+}
+
 /// Sends an empty message, or what is staged if there is something. Any context.
 pub(crate) fn send_keepalive(peer: &Shared<Peer>) {
     if peer.staged.lock().is_empty() {

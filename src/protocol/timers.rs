@@ -41,6 +41,8 @@ pub enum Event {
     AuthenticatedReceived,
     /// An authenticated message of any kind went either way.
     Traversal,
+    /// Persistent keepalives begin. Sending the first one may fail, and nothing else might ever be sent.
+    KeepalivesBegin,
     /// An initiation is about to be sent.
     InitiationSent,
     /// There is no memory for the initiation that was to be sent.
@@ -127,7 +129,7 @@ impl Timers {
             }
             Event::AuthenticatedSent => self.keepalive = None,
             Event::AuthenticatedReceived => self.no_reply = None,
-            Event::Traversal => self.postpone_persistent(now),
+            Event::Traversal | Event::KeepalivesBegin => self.postpone_persistent(now),
             Event::InitiationSent => {
                 self.handshake_sent = Some(now);
                 self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));

@@ -122,7 +122,7 @@ pub fn sessions(now: Instant) -> (Session<Fake>, Session<Fake>) {
 }
 
 /// All events that timers know.
-pub const EVENTS: [Event; 9] = [
+pub const EVENTS: [Event; 11] = [
     Event::DataSent,
     Event::DataReceived,
     Event::AuthenticatedSent,
@@ -132,4 +132,6 @@ pub const EVENTS: [Event; 9] = [
     Event::ResponseSent,
     Event::HandshakeComplete,
     Event::SessionDerived,
+    Event::InitiationFailed,
+    Event::KeepalivesBegin,
 ];

@@ -158,7 +158,10 @@ impl Model {
         let base = self.history.len() - rest.len();
         rest.iter().enumerate().rev().find_map(|(i, (at, entry))| {
             let interval = self.interval_at(base + i);
-            let armed = matches!(entry, Told(Event::Traversal, _) | Fired(Persistent));
+            let armed = matches!(
+                entry,
+                Told(Event::Traversal | Event::KeepalivesBegin, _) | Fired(Persistent)
+            );
             (armed && interval != 0).then(|| at + interval * SEC)
         })
     }
@@ -252,9 +255,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Event::AuthenticatedSent),
         2 => Just(Event::AuthenticatedReceived),
         2 => Just(Event::Traversal),
+        1 => Just(Event::KeepalivesBegin),
         4 => Just(Event::InitiationSent),
         1 => Just(Event::InitiationFailed),
-        1 => Just(Event::ResponseSent),
+        2 => Just(Event::ResponseSent),
         1 => Just(Event::HandshakeComplete),
         1 => Just(Event::SessionDerived),
     ];
