@@ -34,6 +34,7 @@
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/suspend.h>
+#include <linux/syscore_ops.h>
 #include <linux/timekeeping.h>
 #include <linux/udp.h>
 #include <linux/workqueue.h>

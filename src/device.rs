@@ -577,6 +577,10 @@ impl LinkDriver for Device {
         }
     }
 
+    fn copied() {
+        crate::keypair::copied();
+    }
+
     fn vm_fork(this: &Shared<Self>, _rtnl: &Rtnl) {
         for peer in this.config.lock().peers.iter() {
             peer.expire_sessions();

@@ -27,7 +27,10 @@ use crate::events::{
     self,
     Kind, //
 };
-use crate::keypair::now;
+use crate::keypair::{
+    copies,
+    now, //
+};
 use crate::net::bh;
 use crate::net::clock;
 use crate::net::endpoint::{
@@ -76,12 +79,14 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
         Peer::initiate_later(peer);
         return;
     }
+    let mut guard = peer.handshake.lock();
     let now = now();
+    // With the lock held until the timers know of the initiation: whoever lets the next one be sent at once has cleared
+    // the handshake before.
     if !peer.claim_initiation(now) {
         return;
     }
     debug::sending_initiation(&peer.device, peer);
-    let mut guard = peer.handshake.lock();
     let side = &mut *guard;
     // Read only now: whoever changes the key clears each handshake afterwards, under this lock.
     let Some(identity) = peer.device.identity() else {
@@ -108,11 +113,6 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     };
     side.cookies.add_macs(&peer.cookie_keys, &mut message, now);
     let clock_went_back = side.clock.sending(timestamp);
-    drop(guard);
-    if clock_went_back {
-        debug::clock_went_back(&peer.device, peer);
-        events::clock_went_back(peer);
-    }
     // Before it is sent: otherwise the response may be here first, and nothing would cancel the retry.
     Peer::events(
         peer,
@@ -122,6 +122,11 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
             Event::InitiationSent,
         ],
     );
+    drop(guard);
+    if clock_went_back {
+        debug::clock_went_back(&peer.device, peer);
+        events::clock_went_back(peer);
+    }
     send_buffer(peer, &message, Kind::Initiation);
 }
 
@@ -130,7 +135,10 @@ fn fresh_index(peer: &Shared<Peer>, side: &mut HandshakeSide) -> Result<u32> {
     if side.closed {
         return Err(ESHUTDOWN);
     }
+    let copies = copies();
     let index = peer.device.indices.reserve(peer)?;
+    // From here on there is no way back to the ephemeral key before.
+    side.copies = copies;
     if let Some(old) = side.index.replace(index) {
         peer.device.indices.remove(old);
     }
@@ -382,7 +390,9 @@ fn respond(
     side.cookies.add_macs(&peer.cookie_keys, &mut response, now);
     let session = side.noise.begin_session(now).ok_or(failed)?;
     side.index = None;
-    peer.keypairs.install(&peer, session).map_err(|_| failed)?;
+    peer.keypairs
+        .install(&peer, session, side.copies)
+        .map_err(|_| failed)?;
     // With the lock held, lest the new keys are taken for old ones that are to be wiped.
     Peer::events(
         &peer,
@@ -428,7 +438,7 @@ fn complete(
         return Ok(());
     };
     side.index = None;
-    if peer.keypairs.install(peer, session).is_err() {
+    if peer.keypairs.install(peer, session, side.copies).is_err() {
         return Ok(());
     }
     // With the lock held, as in `respond`.

@@ -44,6 +44,20 @@ pub(crate) fn now() -> Instant {
     Instant::from_nanos(clock::boottime_coarse_ns())
 }
 
+/// How often the machine has been copied.
+static COPIES: Atomic<u64> = Atomic::new(0);
+
+/// There is a copy of the machine, or there will be one of what is in memory now: nothing is sealed from here on with any
+/// of the present keypairs, since the copy has them, too. Any context; waits for nobody.
+pub(crate) fn copied() {
+    COPIES.fetch_add(1, Relaxed);
+}
+
+/// How often that was. Any context.
+pub(crate) fn copies() -> u64 {
+    COPIES.load(Relaxed)
+}
+
 /// The number of the keypair that was made last.
 static LAST_ID: Atomic<u64> = Atomic::new(0);
 
@@ -60,6 +74,8 @@ pub(crate) struct Keypair {
     sent: Atomic<u64>,
     /// Cleared when the session may no longer seal.
     sending: Atomic<bool>,
+    /// What [`copies`] said before the first secret of its handshake was made; it may not seal when that has changed.
+    copies: u64,
     /// Counters of the messages that were received; locked once per batch, bottom halves off.
     #[pin]
     window: BhLock<ReplayWindow>,
@@ -68,20 +84,26 @@ pub(crate) struct Keypair {
 impl Object for Keypair {}
 
 impl Keypair {
-    fn new(session: Session) -> Result<Shared<Self>> {
+    fn new(session: Session, copies: u64) -> Result<Shared<Self>> {
         Shared::pin_init(try_pin_init!(Self {
             id: LAST_ID.fetch_add(1, Relaxed).wrapping_add(1),
             session,
             next_counter: Atomic::new(0),
             sent: Atomic::new(0),
             sending: Atomic::new(true),
+            copies,
             window <- new_bh_lock!(ReplayWindow::new(), "keypair.window"),
         }? Error))
     }
 
+    /// Whether the keypair is still in use for sending.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sending.load(Relaxed) && self.copies == copies()
+    }
+
     /// Whether new messages may be sealed with this keypair.
     pub(crate) fn may_send(&self, now: Instant) -> bool {
-        self.sending.load(Relaxed)
+        self.is_sending()
             && self
                 .session
                 .usable_for_sending(self.next_counter.load(Relaxed), now)
@@ -90,7 +112,7 @@ impl Keypair {
     /// Whether the keypair is still in use for sending, and has come to the age or count at which the sender asks for a
     /// new one.
     pub(crate) fn rekey_due_after_sending(&self, now: Instant) -> bool {
-        self.sending.load(Relaxed)
+        self.is_sending()
             && self
                 .session
                 .rekey_due_after_sending(self.next_counter.load(Relaxed), now)
@@ -98,7 +120,7 @@ impl Keypair {
 
     /// Whether the initiator must ask for a new keypair lest it lose this one (§6.2).
     pub(crate) fn rekey_due_after_receiving(&self, now: Instant) -> bool {
-        self.sending.load(Relaxed) && self.session.rekey_due_after_receiving(now)
+        self.is_sending() && self.session.rekey_due_after_receiving(now)
     }
 
     /// Stops sealing with this keypair; it still opens messages.
@@ -124,7 +146,7 @@ impl Keypair {
     /// `None` when the session has used up its counters, which closes it for sending, or was closed since the packets
     /// were queued: if the machine was forked, its twin has the same counters, and none may be used by both.
     pub(crate) fn reserve(&self, count: u64) -> Option<u64> {
-        if !self.sending.load(Relaxed) {
+        if !self.is_sending() {
             return None;
         }
         let first = self.next_counter.fetch_add(count, Relaxed);
@@ -258,7 +280,8 @@ impl Keypairs {
         &self.current
     }
 
-    /// Adds the keypair of a completed handshake and publishes its index. May sleep.
+    /// Adds the keypair of a completed handshake and publishes its index; `copies` is what [`copies`] said before it
+    /// began. May sleep.
     ///
     /// As the initiator we may use it at once. As the responder we wait for the first message that
     /// it opens: until then the initiator may not have our response (§5.4.6).
@@ -266,11 +289,11 @@ impl Keypairs {
     /// # Errors
     ///
     /// `ENOMEM`, or `ESHUTDOWN` when the peer has been removed. The index is given back in both cases.
-    pub(crate) fn install(&self, peer: &Peer, session: Session) -> Result {
+    pub(crate) fn install(&self, peer: &Peer, session: Session, copies: u64) -> Result {
         let indices = &peer.device.indices;
         let index = session.local_index();
         let initiator = session.initiator();
-        let keypair = Keypair::new(session).inspect_err(|_| indices.remove(index))?;
+        let keypair = Keypair::new(session, copies).inspect_err(|_| indices.remove(index))?;
         let id = keypair.id;
 
         let closed = self.closed.lock();

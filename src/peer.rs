@@ -103,6 +103,8 @@ pub(crate) struct HandshakeSide {
     pub(crate) cookies: CookieMaker,
     /// The index that stands for the handshake in the device's table. It passes to the keypair.
     pub(crate) index: Option<u32>,
+    /// What [`copies`](crate::keypair::copies) said before our ephemeral key was made.
+    pub(crate) copies: u64,
     /// What the peer thinks of our clock.
     pub(crate) clock: ClockWatch,
     /// The peer has been removed: no index may be reserved any more.
@@ -225,6 +227,7 @@ impl Peer {
                     remote,
                     cookies: CookieMaker::new(),
                     index: None,
+                    copies: 0,
                     clock: ClockWatch::new(),
                     closed: false,
                 },
@@ -496,8 +499,12 @@ impl Peer {
     /// Stops sending with the peer's present sessions, so that the next packet leads to a handshake.
     /// May sleep.
     pub(crate) fn expire_sessions(&self) {
-        self.clear_handshake(false);
+        self.keypairs.expire();
+        let mut side = self.handshake.lock();
+        self.drop_handshake(&mut side);
+        // With the lock held, so that no initiation is claimed and not computed yet.
         self.timers.lock().machine.forget_last_initiation();
+        // A handshake that was under way may have led to another one meanwhile.
         self.keypairs.expire();
     }
 

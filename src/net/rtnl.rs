@@ -17,6 +17,10 @@ pub(crate) use registration::Registration;
 use core::any::TypeId;
 
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Arc;
 use kernel::types::Opaque;
 
@@ -100,7 +104,11 @@ pub(crate) trait LinkDriver: rcu::Object + Sized {
     /// The system is about to sleep. May sleep.
     fn suspend(this: &Shared<Self>, rtnl: &Rtnl);
 
-    /// The virtual machine was duplicated. May sleep.
+    /// The machine was duplicated, or what is in its memory now will be the image from which it wakes up. Any context, even
+    /// with interrupts off.
+    fn copied();
+
+    /// The virtual machine was duplicated; comes after [`LinkDriver::copied`]. May sleep.
     fn vm_fork(this: &Shared<Self>, rtnl: &Rtnl);
 }
 
@@ -136,6 +144,9 @@ struct Private<T: rcu::Object> {
 
 /// All devices of all drivers, from registration to `ndo_uninit`.
 static DEVICES: RtnlList<Head> = RtnlList::new();
+
+/// Whether the machine is being suspended, without an image of its memory.
+static SUSPENDS: Atomic<bool> = Atomic::new(false);
 
 /// What tells a driver's devices from others.
 struct Driver {
@@ -430,11 +441,14 @@ impl<T: LinkDriver> Adapter<T> {
         action: usize,
         _data: *mut core::ffi::c_void,
     ) -> core::ffi::c_int {
-        // A machine that sleeps all the time, as phones do, would lose its sessions all the time.
+        // A machine that sleeps all the time, as phones do, would lose its sessions all the time. It does not hibernate all
+        // the time.
         let autosleep = cfg!(CONFIG_PM_AUTOSLEEP) || cfg!(CONFIG_PM_USERSPACE_AUTOSLEEP);
-        let sleeps = action == bindings::PM_HIBERNATION_PREPARE as usize
-            || action == bindings::PM_SUSPEND_PREPARE as usize;
-        if sleeps && !autosleep {
+        let suspends = action == bindings::PM_SUSPEND_PREPARE as usize;
+        if suspends || action == bindings::PM_POST_SUSPEND as usize {
+            SUSPENDS.store(suspends, Relaxed);
+        }
+        if action == bindings::PM_HIBERNATION_PREPARE as usize || suspends && !autosleep {
             let nb: *const Opaque<bindings::notifier_block> = nb.cast_const().cast();
             let rtnl = Rtnl::lock();
             // SAFETY: The block is that of a registration, which lives while its events come.
@@ -452,12 +466,22 @@ impl<T: LinkDriver> Adapter<T> {
         0
     }
 
+    /// Interrupts are off, and this is the only CPU at work. It comes just before an image is made of what is in memory, by
+    /// hibernation or by a hypervisor; others may have sessions again since that was announced, which a sync needs.
+    unsafe extern "C" fn image_event(_data: *mut core::ffi::c_void) -> core::ffi::c_int {
+        if !SUSPENDS.load(Relaxed) {
+            T::copied();
+        }
+        0
+    }
+
     unsafe extern "C" fn vm_fork_event(
         nb: *mut bindings::notifier_block,
         _action: usize,
         _data: *mut core::ffi::c_void,
     ) -> core::ffi::c_int {
         let nb: *const Opaque<bindings::notifier_block> = nb.cast_const().cast();
+        T::copied();
         let rtnl = Rtnl::lock();
         // SAFETY: As in `power_event`.
         unsafe {

@@ -31,6 +31,7 @@ pub(super) struct Inner<T: LinkDriver> {
     pernet: Opaque<bindings::pernet_operations>,
     pub(super) power: Opaque<bindings::notifier_block>,
     pub(super) vm: Opaque<bindings::notifier_block>,
+    image: Opaque<bindings::syscore>,
     driver: Opaque<Driver>,
     pub(super) context: T::Context,
     #[pin]
@@ -41,7 +42,7 @@ pub(super) struct Inner<T: LinkDriver> {
 ///
 /// # Invariants
 ///
-/// The four kernel objects in `Inner` are registered, and `driver` is on the list of drivers.
+/// The five kernel objects in `Inner` are registered, and `driver` is on the list of drivers.
 pub(crate) struct Registration<T: LinkDriver>(Pin<KBox<Inner<T>>>);
 
 // SAFETY: The parts are used by the kernel's functions only.
@@ -50,6 +51,12 @@ unsafe impl<T: LinkDriver> Send for Registration<T> {}
 unsafe impl<T: LinkDriver> Sync for Registration<T> {}
 
 impl<T: LinkDriver> Registration<T> {
+    const IMAGE_OPS: bindings::syscore_ops = bindings::syscore_ops {
+        suspend: Some(Adapter::<T>::image_event),
+        resume: None,
+        shutdown: None,
+    };
+
     /// Registers the driver. May sleep.
     ///
     /// # Errors
@@ -80,6 +87,10 @@ impl<T: LinkDriver> Registration<T> {
                     notifier_call: Some(Adapter::<T>::vm_fork_event),
                     ..Default::default()
                 }),
+                image: Opaque::new(bindings::syscore {
+                    ops: &Self::IMAGE_OPS,
+                    ..Default::default()
+                }),
                 driver: Opaque::new(Driver {
                     links: Links::new(),
                     ops: core::ptr::null(),
@@ -95,6 +106,8 @@ impl<T: LinkDriver> Registration<T> {
         // On failure, what was registered is unregistered in reverse order.
         unsafe {
             (*driver).ops = inner.link.get();
+            bindings::register_syscore(inner.image.get());
+            let image = ScopeGuard::new(|| bindings::unregister_syscore(inner.image.get()));
             to_result(bindings::register_pm_notifier(inner.power.get()))?;
             let power = ScopeGuard::new(|| {
                 bindings::unregister_pm_notifier(inner.power.get());
@@ -115,6 +128,7 @@ impl<T: LinkDriver> Registration<T> {
             pernet.dismiss();
             vm.dismiss();
             power.dismiss();
+            image.dismiss();
         }
         // INVARIANT: All are registered.
         Ok(Self(inner))
@@ -131,6 +145,7 @@ impl<T: LinkDriver> Drop for Registration<T> {
             bindings::unregister_pernet_device(inner.pernet.get());
             bindings::unregister_random_vmfork_notifier(inner.vm.get());
             bindings::unregister_pm_notifier(inner.power.get());
+            bindings::unregister_syscore(inner.image.get());
         }
     }
 }
