@@ -359,10 +359,10 @@ impl Peer {
     pub(crate) fn initiate(this: &Shared<Self>) {
         this.if_active(|side, now| {
             side.machine.reset_retries();
-            if side.machine.may_initiate(now) {
+            if side.machine.want_initiation(now, libcrypto::random_u32()) {
                 side.initiate = Some(now);
-                Self::arm(this, side, now);
             }
+            Self::arm(this, side, now);
         });
     }
 
@@ -422,7 +422,7 @@ impl Peer {
     /// Whether an initiation may be sent now; if so, notes that one is (§6.1: one per `REKEY_TIMEOUT`).
     pub(crate) fn claim_initiation(&self, now: Instant) -> bool {
         let mut side = self.timers.lock();
-        !side.closed && side.machine.claim_initiation(now)
+        self.is_active(&side) && side.machine.claim_initiation(now, libcrypto::random_u32())
     }
 
     /// Notes the time of a completed handshake.

@@ -275,7 +275,9 @@ impl Incoming {
         let device = &peer.device;
         Peer::heard_from(peer, self.endpoint);
         peer.one_way.answered();
-        if peer.keypairs.confirm(&device.indices, &self.keypair) {
+        // One that may not send any more, since our key has changed meanwhile, leaves us waiting for another one.
+        let confirmed = peer.keypairs.confirm(&device.indices, &self.keypair);
+        if confirmed && self.keypair.is_sending() {
             Peer::events(peer, &[Event::HandshakeComplete]);
             peer.handshake_completed();
             crate::transmit::send_staged(peer);

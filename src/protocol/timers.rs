@@ -82,6 +82,8 @@ pub struct Timers {
     no_reply: Option<Instant>,
     zero_keys: Option<Instant>,
     persistent: Option<Instant>,
+    /// When an initiation is to be sent that was asked for too early.
+    wanted: Option<Instant>,
     /// When an initiation or a response was last sent.
     handshake_sent: Option<Instant>,
     retries: u32,
@@ -133,8 +135,12 @@ impl Timers {
             Event::InitiationSent => {
                 self.handshake_sent = Some(now);
                 self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
+                self.wanted = None;
             }
-            Event::InitiationFailed => self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter)),
+            Event::InitiationFailed => {
+                self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
+                self.wanted = None;
+            }
             Event::ResponseSent => {
                 self.handshake_sent = Some(now);
                 // An initiation of ours that crossed the one we respond to would come up for
@@ -146,6 +152,7 @@ impl Timers {
             }
             Event::HandshakeComplete => {
                 self.retry = None;
+                self.wanted = None;
                 self.retries = 0;
                 self.last_minute = false;
             }
@@ -164,6 +171,7 @@ impl Timers {
     pub fn next(&self) -> Option<Instant> {
         [
             self.retry,
+            self.wanted,
             self.keepalive,
             self.no_reply,
             self.zero_keys,
@@ -191,6 +199,9 @@ impl Timers {
                 actions.clear_source = true;
                 actions.initiate = true;
             }
+        }
+        if due(&mut self.wanted) {
+            actions.initiate = true;
         }
         if due(&mut self.no_reply) {
             self.retries = 0;
@@ -221,10 +232,23 @@ impl Timers {
             .is_none_or(|at| now.since(at) >= REKEY_TIMEOUT)
     }
 
-    /// Claims the right to send an initiation, since [`Event::InitiationSent`] comes only once it has
-    /// been computed.
-    pub fn claim_initiation(&mut self, now: Instant) -> bool {
+    /// An initiation is asked for. Whether it may be sent now; otherwise it is due as soon as it may, unless one is on
+    /// its way, or a session comes into use meanwhile. `random` determines the jitter, as the response that was sent
+    /// last may have been lost, and the other side may want the same.
+    pub fn want_initiation(&mut self, now: Instant, random: u32) -> bool {
         let may = self.may_initiate(now);
+        if let (false, None, Some(sent)) = (may, self.retry, self.handshake_sent) {
+            let jitter = JITTER_MAX.fraction(random);
+            self.wanted
+                .get_or_insert(sent.after(REKEY_TIMEOUT).after(jitter));
+        }
+        may
+    }
+
+    /// As [`Timers::want_initiation`], and claims the right to send it, since [`Event::InitiationSent`] comes only once
+    /// it has been computed.
+    pub fn claim_initiation(&mut self, now: Instant, random: u32) -> bool {
+        let may = self.want_initiation(now, random);
         if may {
             self.handshake_sent = Some(now);
         }
@@ -259,6 +283,7 @@ impl Timers {
     /// Forgets all deadlines, because the interface is going down.
     pub fn stop(&mut self) {
         self.retry = None;
+        self.wanted = None;
         self.keepalive = None;
         self.no_reply = None;
         self.zero_keys = None;

@@ -462,7 +462,7 @@ fn sizes() {
         ("Remote", size_of::<Remote<C>>(), 129),
         ("Session", size_of::<Session<C>>(), 88),
         ("ReplayWindow", size_of::<ReplayWindow>(), 1032),
-        ("Timers", size_of::<Timers>(), 112),
+        ("Timers", size_of::<Timers>(), 120),
         ("CookieMaker", size_of::<CookieMaker<C>>(), 56),
         ("CookieKeys", size_of::<CookieKeys<C>>(), 64),
     ];

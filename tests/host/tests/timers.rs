@@ -18,6 +18,7 @@ const SEC: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Entry {
     Told(Event, u32),
+    Wanted(u32),
     Interval(u16),
     Fired(Name),
     GaveUp,
@@ -29,6 +30,7 @@ enum Entry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Name {
     Retry,
+    Want,
     Keepalive,
     NoReply,
     ZeroKeys,
@@ -145,6 +147,29 @@ impl Model {
             })
     }
 
+    /// An initiation that was asked for too early, while none was to be repeated.
+    fn wanted(&self) -> Option<u64> {
+        let rest = self.since(|entry| {
+            matches!(
+                entry,
+                Told(
+                    Event::InitiationSent | Event::InitiationFailed | Event::HandshakeComplete,
+                    _
+                ) | Fired(Want)
+                    | Stopped
+            )
+        });
+        let base = self.history.len() - rest.len();
+        rest.iter().enumerate().find_map(|(i, (at, entry))| {
+            let Wanted(random) = entry else { return None };
+            let past = Self {
+                history: self.history[..base + i].to_vec(),
+            };
+            let early = !past.may_initiate(*at) && past.retry().is_none();
+            early.then(|| past.handshake_sent().unwrap() + 5 * SEC + jitter(*random))
+        })
+    }
+
     fn zero_keys(&self) -> Option<u64> {
         let rest = self.since(|entry| matches!(entry, Fired(ZeroKeys) | Wiped | Stopped));
         let derived = |entry: &Entry| matches!(entry, Told(Event::SessionDerived, _));
@@ -169,6 +194,7 @@ impl Model {
     fn next(&self) -> Option<u64> {
         [
             self.retry(),
+            self.wanted(),
             self.keepalive(),
             self.no_reply(),
             self.zero_keys(),
@@ -207,6 +233,10 @@ impl Model {
                 actions.retries = retries as u32 + 1;
             }
         }
+        if due(self.wanted()) {
+            self.add(now, Fired(Want));
+            actions.initiate = true;
+        }
         if due(self.no_reply()) {
             self.add(now, Fired(NoReply));
             actions.silence = true;
@@ -227,17 +257,22 @@ impl Model {
         actions
     }
 
-    fn may_initiate(&self, now: u64) -> bool {
-        let sent = self.history.iter().rev().find(|(_, entry)| {
+    fn handshake_sent(&self) -> Option<u64> {
+        let mut sent = self.history.iter().rev().filter(|(_, entry)| {
             matches!(entry, Told(Event::InitiationSent | Event::ResponseSent, _))
         });
-        sent.is_none_or(|(at, _)| now - at >= 5 * SEC)
+        sent.next().map(|(at, _)| *at)
+    }
+
+    fn may_initiate(&self, now: u64) -> bool {
+        self.handshake_sent().is_none_or(|at| now - at >= 5 * SEC)
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Tell(Event, u32),
+    Want(u32),
     Interval(u16),
     /// Lets so many nanoseconds pass, then looks.
     Wait(u64),
@@ -264,7 +299,8 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let random = prop_oneof![Just(0), Just(u32::MAX), any::<u32>()];
     prop_oneof![
-        12 => (event, random).prop_map(|(event, random)| Step::Tell(event, random)),
+        12 => (event, random.clone()).prop_map(|(event, random)| Step::Tell(event, random)),
+        2 => random.prop_map(Step::Want),
         1 => prop_oneof![Just(0u16), 1u16..30].prop_map(Step::Interval),
         4 => (0..20 * SEC).prop_map(Step::Wait),
         8 => any::<bool>().prop_map(Step::WaitForNext),
@@ -292,6 +328,11 @@ proptest! {
                 Step::Tell(event, random) => {
                     timers.handle(event, Instant::from_nanos(now), random);
                     model.add(now, Told(event, random));
+                }
+                Step::Want(random) => {
+                    let may = timers.want_initiation(Instant::from_nanos(now), random);
+                    prop_assert_eq!(may, model.may_initiate(now));
+                    model.add(now, Wanted(random));
                 }
                 Step::Interval(secs) => {
                     timers.set_persistent_keepalive(secs);
@@ -340,8 +381,8 @@ proptest! {
         let mut timers = Timers::new();
         let mut at = Instant::from_nanos(SEC);
         for (i, random) in randoms.iter().enumerate() {
-            prop_assert!(timers.claim_initiation(at));
-            prop_assert!(!timers.claim_initiation(at));
+            prop_assert!(timers.claim_initiation(at, *random));
+            prop_assert!(!timers.claim_initiation(at, *random));
             timers.handle(Event::InitiationSent, at, *random);
             let next = timers.next().unwrap();
             let waited = next.since(at).as_nanos();

@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
             TimerStep::Interval(secs) => timers.set_persistent_keepalive(secs),
             TimerStep::Claim => {
                 let may = sent.is_none_or(|at| now.since(at) >= Duration::from_secs(5));
-                assert_eq!(timers.claim_initiation(now), may);
+                assert_eq!(timers.claim_initiation(now, 0), may);
                 sent = if may { Some(now) } else { sent };
             }
             TimerStep::Anew => timers.reset_retries(),

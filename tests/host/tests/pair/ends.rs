@@ -192,7 +192,11 @@ impl End {
 
     fn initiate(&mut self) {
         let now = self.at();
-        if !self.timers.claim_initiation(now) {
+        let random = self.rng.bytes::<4>();
+        if !self
+            .timers
+            .claim_initiation(now, u32::from_le_bytes(random))
+        {
             return;
         }
         let index = self.new_index();
