@@ -72,7 +72,6 @@ use crate::net::rtnl::{
 };
 use crate::net::skb::Skb;
 use crate::net::udp::Sockets;
-use crate::net::vector::Vector;
 use crate::net::workqueue::Queue;
 use crate::options::{
     Chosen,
@@ -80,6 +79,10 @@ use crate::options::{
     Switch, //
 };
 use crate::peer::Peer;
+use crate::places::{
+    Placed,
+    Places, //
+};
 use crate::protocol::clock::ClockWatch;
 use crate::protocol::messages::{
     DATA_OVERHEAD,
@@ -156,7 +159,7 @@ impl Object for CookieSecret {}
 /// What the administrator configured; guarded by [`Device::config`].
 pub(crate) struct Config {
     /// All peers in the order in which they were added.
-    pub(crate) peers: Vector<Shared<Peer>>,
+    pub(crate) peers: Places<Shared<Peer>>,
     /// Changes with each configuration request, so that a torn dump can be recognised.
     pub(crate) generation: u32,
     /// UDP port; zero until a free one has been taken.
@@ -322,14 +325,18 @@ impl Device {
         let peer = Peer::new(this, public_key, preshared)?;
         config.peers.reserve_one()?;
         this.peers.insert(*public_key, peer.clone())?;
-        config.peers.push(peer.clone())?;
+        config.peers.add(peer.clone())?;
         debug::peer_created(this, &peer);
         Ok(peer)
     }
 
     /// Removes one peer. May sleep.
     pub(crate) fn remove_peer(&self, config: &mut Config, peer: &Shared<Peer>) {
-        config.peers.retain(|other| !Shared::ptr_eq(other, peer));
+        let place = peer.place().load(Relaxed);
+        let listed = config.peers.get(place);
+        if listed.is_some_and(|other| Shared::ptr_eq(other, peer)) {
+            config.peers.remove(place);
+        }
         self.allowed_ips.remove_owner(&mut config.writer, peer);
         self.peers.remove(&peer.public_key);
         Peer::remove(peer);
@@ -341,9 +348,9 @@ impl Device {
         for peer in config.peers.iter() {
             self.peers.remove(&peer.public_key);
         }
-        while let Some(peer) = config.peers.pop() {
-            AllowedIps::forget(&peer);
-            Peer::remove(&peer);
+        for peer in core::mem::replace(&mut config.peers, Places::new()).iter() {
+            AllowedIps::forget(peer);
+            Peer::remove(peer);
         }
     }
 
@@ -487,7 +494,7 @@ impl LinkDriver for Device {
             limiter <- RateLimiter::new(),
             config <- new_mutex!(
                 Config {
-                    peers: Vector::new(),
+                    peers: Places::new(),
                     generation: 1,
                     port: 0,
                     bound: 0,

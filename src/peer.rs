@@ -65,6 +65,7 @@ use crate::net::workqueue::{
     Task, //
 };
 use crate::new_bh_lock;
+use crate::places::Placed;
 use crate::protocol::clock::ClockWatch;
 use crate::protocol::session::{
     REJECT_AFTER_TIME,
@@ -142,6 +143,8 @@ pub(crate) struct Peer {
     pub(crate) device: Shared<Device>,
     /// The peer's number in debug messages.
     pub(crate) id: u64,
+    /// Where it is in the device's list.
+    place: Atomic<u32>,
     /// The peer's static public key, which is its name.
     pub(crate) public_key: PublicKey,
     /// Keys of mac1 and cookies in messages to the peer.
@@ -193,6 +196,12 @@ pub(crate) struct Peer {
 
 impl Object for Peer {}
 
+impl Placed for Shared<Peer> {
+    fn place(&self) -> &Atomic<u32> {
+        &self.place
+    }
+}
+
 impl Owner for Peer {
     fn with_prefixes<R>(&self, f: impl FnOnce(&mut PrefixList<Self>) -> R) -> R {
         f(&mut self.prefixes.lock())
@@ -219,6 +228,7 @@ impl Peer {
         Shared::pin_init(try_pin_init!(Self {
             device: device.clone(),
             id: LAST_ID.fetch_add(1, Relaxed).wrapping_add(1),
+            place: Atomic::new(0),
             public_key: *public_key,
             cookie_keys: CookieKeys::new(public_key),
             handshake <- new_mutex!(

@@ -25,6 +25,7 @@ mod net;
 mod netlink;
 mod options;
 mod peer;
+mod places;
 mod protocol;
 mod receive;
 mod transmit;

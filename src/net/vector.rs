@@ -146,11 +146,6 @@ impl<T> Vector<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 impl<T> Drop for Vector<T> {

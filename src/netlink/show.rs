@@ -30,12 +30,12 @@ pub(super) fn put_peers(
     peer: &mut usize,
     allowed_ip: &mut usize,
 ) -> Result<bool> {
-    if config.peers.is_empty() {
+    if config.peers.len() == 0 {
         return Ok(true);
     }
     let nest = m.nest(device_attr::PEERS)?;
     let mut complete = true;
-    while let Some(next) = config.peers.get(*peer) {
+    while let Some(next) = config.peers.next(peer) {
         if put_peer(m, next, allowed_ip).is_err() {
             complete = false;
             break;

@@ -5,6 +5,10 @@
 
 extern crate self as kernel;
 
+#[path = "../../../src/places.rs"]
+#[allow(dead_code)]
+mod places;
+
 #[path = "../../../src/allowed_ips.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod allowed_ips;
