@@ -39,10 +39,8 @@ use crate::flood::{
     HandshakeQueue,
     RateLimiter, //
 };
-use crate::keypair::{
-    now,
-    IndexTable, //
-};
+use crate::indices::IndexTable;
+use crate::keypair::now;
 use crate::net::bh;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Keypairs: the sessions that a peer holds at one time, and their indices.
+//! Keypairs: the sessions that a peer holds at one time.
 //!
 //! Whitepaper §5.4.6 and §6.3. A peer has up to three keypairs. `current` seals what we send. `next` is
 //! a session that we derived as the responder and that the initiator has not yet used; it becomes
@@ -20,12 +20,11 @@ use kernel::sync::atomic::{
 use crate::crypto::Session;
 use crate::debug;
 use crate::events;
+use crate::indices::IndexTable;
 use crate::net::bh::BhLock;
 use crate::net::clock;
 #[cfg(kernel_7_2)]
 use crate::net::errno::*;
-use crate::net::hashtable::HashMap;
-use crate::net::libcrypto;
 use crate::net::rcu::{
     self,
     Object,
@@ -94,6 +93,11 @@ impl Keypair {
             copies,
             window <- new_bh_lock!(ReplayWindow::new(), "keypair.window"),
         }? Error))
+    }
+
+    /// The keypair's number in debug messages.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Whether the keypair is still in use for sending.
@@ -183,72 +187,6 @@ impl Keypair {
     /// The newest counter that was received; zero if none was.
     pub(crate) fn newest_counter(&self) -> u64 {
         self.window.lock().newest()
-    }
-}
-
-/// Buckets of a device's index table, as a power of two.
-const INDEX_BITS: u32 = 12;
-
-/// What a receiver index stands for.
-pub(crate) struct IndexEntry {
-    /// The peer that the index was handed to.
-    pub(crate) peer: Shared<Peer>,
-    /// The keypair, once the handshake with this index is complete.
-    pub(crate) keypair: Slot<Keypair>,
-}
-
-/// The receiver indices of one device: random 32-bit numbers, so that an observer learns nothing
-/// from them.
-#[pin_data]
-pub(crate) struct IndexTable {
-    #[pin]
-    map: HashMap<u32, IndexEntry>,
-}
-
-impl IndexTable {
-    /// An empty table.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        try_pin_init!(Self { map <- HashMap::new(INDEX_BITS) }? Error)
-    }
-
-    /// Reserves a fresh index for a handshake with `peer`. May sleep.
-    pub(crate) fn reserve(&self, peer: &Shared<Peer>) -> Result<u32> {
-        // With 2^20 peers of 4 indices each, one try in 2^10 finds its number taken.
-        for _ in 0..32 {
-            let index = libcrypto::random_u32();
-            let entry = IndexEntry {
-                peer: peer.clone(),
-                keypair: Slot::empty(),
-            };
-            match self.map.insert(index, entry) {
-                Err(e) if e == EEXIST => continue,
-                other => return other.map(|()| index),
-            }
-        }
-        Err(EBUSY)
-    }
-
-    /// Publishes the keypair that the handshake with `index` has led to.
-    fn publish(&self, index: u32, keypair: &Shared<Keypair>) -> bool {
-        let guard = rcu::read_lock();
-        match self.map.get(&guard, &index) {
-            Some(entry) => {
-                entry.keypair.set(Some(keypair.clone()));
-                debug::keypair_created(&entry.peer.device, keypair.id, &entry.peer);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// What `index` stands for, if it is one of ours.
-    pub(crate) fn get<'g>(&'g self, guard: &'g rcu::Guard, index: u32) -> Option<&'g IndexEntry> {
-        self.map.get(guard, &index)
-    }
-
-    /// Gives an index back.
-    pub(crate) fn remove(&self, index: u32) {
-        self.map.remove(&index);
     }
 }
 

@@ -20,6 +20,7 @@ mod device;
 mod events;
 mod flood;
 mod handshake;
+mod indices;
 mod keypair;
 mod net;
 mod netlink;
