@@ -4,26 +4,33 @@
 # Thousands of peers: set, shown in many parts, changed while being shown, deleted. big-dump is larger.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 8
+plan 13
 
 PEERS=${PEERS:-1500}
 IPS=${IPS:-5}
 ip link add wg0 type wireguard
 ip link set wg0 up
 
-# Public keys need not have private ones for this.
-python3 - "$PEERS" "$IPS" >/tmp/conf <<'EOT'
-import base64, hashlib, sys
-peers, ips = int(sys.argv[1]), int(sys.argv[2])
-print("[Interface]\nListenPort = 5000")
-for i in range(peers):
-    key = bytearray(hashlib.sha256(str(i).encode()).digest())
-    key[31] &= 0x7f
-    print("\n[Peer]\nPublicKey = " + base64.b64encode(key).decode())
-    addresses = [f"10.{i >> 8 & 255}.{i & 255}.{j}/32" for j in range(ips)] + [f"fd00:{i + 1:x}::/64"]
-    print("AllowedIPs = " + ", ".join(addresses))
-    print(f"Endpoint = 192.0.2.1:{1 + i % 60000}")
-EOT
+# Sections of so many peers, each with so many allowed IPs. Public keys need not have private ones for this.
+# usage: peers NUMBER [ALLOWED_IPS]
+peers() {
+	python3 - "$1" "${2:-0}" <<-'EOT'
+		import base64, hashlib, sys
+		peers, ips = int(sys.argv[1]), int(sys.argv[2])
+		for i in range(peers):
+		    key = bytearray(hashlib.sha256(str(i).encode()).digest())
+		    key[31] &= 0x7f
+		    print("\n[Peer]\nPublicKey = " + base64.b64encode(key).decode())
+		    if ips:
+		        addresses = [f"10.{i >> 8 & 255}.{i & 255}.{j}/32" for j in range(ips)]
+		        print("AllowedIPs = " + ", ".join(addresses + [f"fd00:{i + 1:x}::/64"]))
+		    print(f"Endpoint = 192.0.2.1:{1 + i % 60000}")
+	EOT
+}
+{
+	printf '[Interface]\nListenPort = 5000\n'
+	peers "$PEERS" "$IPS"
+} >/tmp/conf
 
 check "$PEERS peers are set" wg setconf wg0 /tmp/conf
 check "all are shown" is "$(wg show wg0 peers | wc -l)" "$PEERS"
@@ -60,4 +67,19 @@ check "peers are added while others are shown" torn
 begun=$(date +%s)
 check "the interface is deleted with all its peers" timeout 60 ip link del wg0
 echo "# deletion took $(($(date +%s) - begun)) s"
+
+# With more than 4,096 peers new receiver indices go into another table.
+again() { ip -n a link set wg0 down && ip -n a link set wg0 up && session; }
+both() { a ping -c 1 -W 3 192.168.241.2 && b ping -c 1 -W 3 192.168.241.1; }
+topology
+check "a session while there are few peers" session
+a wg showconf wg0 >/tmp/few
+peers 4200 >/tmp/more
+a wg addconf wg0 /tmp/more
+check "goes on when there are many" both
+check "another one with many" again
+a wg syncconf wg0 /tmp/few
+check "goes on when the others are gone" both
+check "another one with few" again
+teardown
 finish
