@@ -15,6 +15,8 @@ from wgnl import *
 
 REKEY_AFTER, REJECT_AFTER, REKEY_TIMEOUT, KEEPALIVE = 120, 180, 5, 10
 JITTER = 1 / 3
+# Its resolution is a tick; Python has no name for it.
+CLOCK_MONOTONIC_COARSE = 6
 INITIATION, RESPONSE, COOKIE, DATA = 1, 2, 3, 4
 failed = False
 
@@ -30,7 +32,7 @@ def check(what, good, *details):
 
 def latest(seconds):
     """When a timer over so many seconds has run out, in seconds: the timer wheel has a granularity."""
-    tick = time.clock_getres(time.CLOCK_MONOTONIC_COARSE)
+    tick = time.clock_getres(CLOCK_MONOTONIC_COARSE)
     granule = 1
     while seconds / tick >= 63 * granule:
         granule *= 8
