@@ -470,10 +470,10 @@ impl Peer {
         dropped.drop_for(why.reason());
     }
 
-    /// Drops the handshake in progress and its index. May sleep.
-    pub(crate) fn clear_handshake(&self, close: bool) {
+    /// Drops the handshake in progress and its index, and allows no further one. May sleep.
+    fn close_handshake(&self) {
         let mut side = self.handshake.lock();
-        side.closed |= close;
+        side.closed = true;
         self.drop_handshake(&mut side);
     }
 
@@ -544,7 +544,7 @@ impl Peer {
         this.staged.lock().close();
         this.purge_staged(Dropped::Closed);
         this.stop_timers(true);
-        this.clear_handshake(true);
+        this.close_handshake();
         this.keypairs.clear(&this.device.indices, true);
         Queue::cancel(this);
         // The memory stays for a while, and would keep a route of a namespace that may be about to end.
