@@ -79,8 +79,8 @@ use crate::protocol::timers::{
     Alarm,
     Event,
     Timers,
+    ATTEMPTS,
     KEYS_LIFETIME,
-    MAX_RETRIES,
     REPLY_TIMEOUT, //
 };
 use crate::protocol::PublicKey;
@@ -583,11 +583,12 @@ impl Runnable for Peer {
         }
 
         if due.give_up {
-            let attempts = MAX_RETRIES.saturating_add(2);
-            debug::handshake_given_up(&this.device, this, attempts);
+            debug::handshake_given_up(&this.device, this, ATTEMPTS);
             this.purge_staged(Dropped::GaveUp);
             this.handshake.lock().clock.given_up();
-            events::handshake_gave_up(this, attempts);
+        }
+        if due.unanswered {
+            events::handshake_gave_up(this, ATTEMPTS);
         }
         if due.retries != 0 {
             let (seconds, attempt) = (REKEY_TIMEOUT.as_secs(), due.retries.saturating_add(1));

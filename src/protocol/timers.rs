@@ -23,6 +23,8 @@ pub const JITTER_MAX: Duration = Duration::from_nanos(Duration::from_secs(1).as_
 /// So many times the time-out of an initiation fits into [`REKEY_ATTEMPT_TIME`]. The repetition after that is the last:
 /// as with the in-tree driver there are 20 initiations in all, and the end comes after 100 seconds or a little more.
 pub const MAX_RETRIES: u32 = (REKEY_ATTEMPT_TIME.as_nanos() / REKEY_TIMEOUT.as_nanos()) as u32;
+/// So many initiations that nobody answers are worth telling: all those of a handshake that is given up.
+pub const ATTEMPTS: u32 = MAX_RETRIES + 2;
 /// All keys are wiped this long after the last session began (§6.3).
 pub const KEYS_LIFETIME: Duration = REJECT_AFTER_TIME.times(3);
 /// When data went out and nothing came back for this long, the session is considered lost (§6.5).
@@ -70,6 +72,9 @@ pub struct Actions {
     pub clear_source: bool,
     /// No response came for too long: drop the packets that wait for a session.
     pub give_up: bool,
+    /// Nobody has answered the last [`ATTEMPTS`] initiations. While there are packets to send, which begin the attempts
+    /// anew, this comes without `give_up`.
+    pub unanswered: bool,
     /// Wipe all keys of the peer.
     pub zero_keys: bool,
 }
@@ -87,6 +92,8 @@ pub struct Timers {
     /// When an initiation or a response was last sent.
     handshake_sent: Option<Instant>,
     retries: u32,
+    /// Initiations since the last completed handshake, or since so many that it was told.
+    unanswered: u32,
     /// Seconds; zero for off.
     persistent_interval: u16,
     /// Data came in while a keepalive was already pending.
@@ -134,13 +141,9 @@ impl Timers {
             Event::Traversal | Event::KeepalivesBegin => self.postpone_persistent(now),
             Event::InitiationSent => {
                 self.handshake_sent = Some(now);
-                self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
-                self.wanted = None;
+                self.attempted(now, jitter);
             }
-            Event::InitiationFailed => {
-                self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
-                self.wanted = None;
-            }
+            Event::InitiationFailed => self.attempted(now, jitter),
             Event::ResponseSent => {
                 self.handshake_sent = Some(now);
                 // An initiation of ours that crossed the one we respond to would come up for
@@ -154,10 +157,17 @@ impl Timers {
                 self.retry = None;
                 self.wanted = None;
                 self.retries = 0;
+                self.unanswered = 0;
                 self.last_minute = false;
             }
             Event::SessionDerived => self.zero_keys = Some(now.after(KEYS_LIFETIME)),
         }
+    }
+
+    fn attempted(&mut self, now: Instant, jitter: Duration) {
+        self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
+        self.wanted = None;
+        self.unanswered = self.unanswered.saturating_add(1);
     }
 
     fn postpone_persistent(&mut self, now: Instant) {
@@ -187,8 +197,14 @@ impl Timers {
     pub fn poll(&mut self, now: Instant) -> Actions {
         let due = |deadline: &mut Option<Instant>| deadline.take_if(|at| *at <= now).is_some();
         let mut actions = Actions::default();
+        // The last one has had its time when another may be sent.
+        if self.unanswered >= ATTEMPTS && self.may_initiate(now) {
+            self.unanswered = 0;
+            actions.unanswered = true;
+        }
         if due(&mut self.retry) {
             if self.retries > MAX_RETRIES {
+                self.unanswered = 0;
                 actions.give_up = true;
                 self.keepalive = None;
                 // What the attempts have left behind has to be wiped in time, too.
@@ -289,6 +305,7 @@ impl Timers {
         self.zero_keys = None;
         self.persistent = None;
         self.keepalive_again = false;
+        self.unanswered = 0;
     }
 }
 

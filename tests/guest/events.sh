@@ -28,7 +28,7 @@ seen() {
 appears() {
 	wait_for 30 grep -q "$2" "$1"
 }
-plan 18
+plan 19
 
 topology
 check "who may not administer cannot listen" \
@@ -85,13 +85,16 @@ b ip link set veth0 down
 a ping -c 1 -W 1 192.168.241.2 >/dev/null
 sleep 110
 check "a handshake was given up" appears /tmp/a "^handshake-gave-up interface=wg0 peer=$PUB_B"
+# Each packet begins the attempts anew: they go on, and after 20 more it is told again.
+a ping -c 115 -W 1 192.168.241.2 >/dev/null
+check "it is told while there is something to send, too" wait_for 30 sh -c "[ \$(grep -c ^handshake-gave-up /tmp/a) -eq 2 ]"
 check "no event was missed" not grep -q missed /tmp/a /tmp/b
 # A second session is not an error: on a slow host, the last ping came when the first session was two minutes old, or
 # over.
 completed=$(device_counter a handshakes_completed) expired=$(device_counter a sessions_expired)
 check "no more sessions than pings after a pause" sh -c "[ $completed -le 2 ] && [ $expired -le $completed ]"
 check "nothing else was told" is "$(cut -d ' ' -f 1 /tmp/a | sort | uniq -c | tr -s ' \n' ' ')" \
-	" $completed handshake-completed 1 handshake-gave-up $expired session-expired "
+	" $completed handshake-completed 2 handshake-gave-up $expired session-expired "
 kill $(jobs -p) 2>/dev/null
 teardown
 finish

@@ -22,6 +22,7 @@ enum Entry {
     Interval(u16),
     Fired(Name),
     GaveUp,
+    Unanswered,
     AskedAnew,
     Wiped,
     Stopped,
@@ -219,9 +220,29 @@ impl Model {
         fired - rest.iter().filter(|(_, entry)| *entry == GaveUp).count()
     }
 
+    fn unanswered(&self) -> usize {
+        let rest = self.since(|entry| {
+            matches!(
+                entry,
+                Told(Event::HandshakeComplete, _) | Unanswered | GaveUp | Stopped
+            )
+        });
+        let attempt = |entry: &Entry| {
+            matches!(
+                entry,
+                Told(Event::InitiationSent | Event::InitiationFailed, _)
+            )
+        };
+        rest.iter().filter(|(_, entry)| attempt(entry)).count()
+    }
+
     fn poll(&mut self, now: u64) -> Actions {
         let due = |deadline: Option<u64>| deadline.is_some_and(|at| at <= now);
         let mut actions = Actions::default();
+        if self.unanswered() >= 20 && self.may_initiate(now) {
+            self.add(now, Unanswered);
+            actions.unanswered = true;
+        }
         if due(self.retry()) {
             let retries = self.retries();
             self.add(now, Fired(Retry));
@@ -391,8 +412,64 @@ proptest! {
             let due = timers.poll(at);
             prop_assert_eq!(due.initiate, i < 19);
             prop_assert_eq!(due.give_up, i == 19);
+            prop_assert_eq!(due.unanswered, i == 19);
         }
     }
+
+    /// There is something to send all the time, which begins the attempts anew: nothing is given up, and each 20
+    /// initiations it is told that nobody answers.
+    #[test]
+    fn unanswered(gaps in vec(1..8 * SEC, 200), randoms in vec(any::<u32>(), 200)) {
+        let mut timers = Timers::new();
+        let (mut at, mut sent) = (Instant::from_nanos(SEC), 0);
+        for (gap, random) in gaps.into_iter().zip(randoms) {
+            // What is due before the next packet; and then the packet, which asks for an initiation.
+            let packet = Instant::from_nanos(at.as_nanos() + gap);
+            while let Some(due) = timers.next().filter(|due| *due <= packet) {
+                at = due;
+                let unanswered = sent == 20;
+                let due = timers.poll(at);
+                prop_assert!(!due.give_up);
+                prop_assert_eq!(due.unanswered, unanswered);
+                if unanswered {
+                    sent = 0;
+                }
+                if due.initiate && timers.claim_initiation(at, random) {
+                    timers.handle(Event::InitiationSent, at, random);
+                    sent += 1;
+                }
+            }
+            at = packet;
+            timers.reset_retries();
+            if timers.want_initiation(at, random) {
+                let unanswered = sent == 20;
+                prop_assert_eq!(timers.poll(at).unanswered, unanswered);
+                if unanswered {
+                    sent = 0;
+                }
+                prop_assert!(timers.claim_initiation(at, random));
+                timers.handle(Event::InitiationSent, at, random);
+                sent += 1;
+            }
+        }
+    }
+}
+
+/// Whoever answers at last is not said to be silent, and the initiations before count no more.
+#[test]
+fn answered_late() {
+    let mut timers = Timers::new();
+    let at = |i: u64| Instant::from_nanos((1 + 6 * i) * SEC);
+    for i in 0..39 {
+        timers.handle(Event::InitiationSent, at(i), 0);
+        if i == 19 {
+            timers.handle(Event::HandshakeComplete, at(i), 0);
+        }
+        timers.reset_retries();
+        assert!(!timers.poll(at(i + 1)).unanswered);
+    }
+    timers.handle(Event::InitiationSent, at(39), 0);
+    assert!(timers.poll(at(40)).unanswered);
 }
 
 /// The last-minute handshake is asked for once, until one completes.
