@@ -285,7 +285,9 @@ impl Incoming {
         keep_key_fresh(peer);
 
         let guard = rcu::read_lock();
-        let Some(dev) = device.dev.get(&guard) else {
+        // An interface that was brought down may soon be deleted, or be in another namespace. The kernel lets all guards
+        // of this kind end in between, and no packet of the interface is to be in the stack afterwards.
+        let Some(dev) = device.dev.get(&guard).filter(|_| device.is_up()) else {
             for packet in packets {
                 device.drop_packet(packet, Dropped::NoDevice);
             }
