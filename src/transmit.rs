@@ -84,7 +84,7 @@ const MAX_COLLECTED: usize = 128;
 
 /// How far a job's first counter may lag behind the highest one that has been sent before it. A receiver takes
 /// messages that are late by 1,024 or more for replays (boringtun; 8,128 or more in Linux), and the network may
-/// put them out of order as well.
+/// put them out of order as well. Some for microcontrollers take no more than 32, which is not provided for.
 const MAX_LAG: u64 = 768;
 
 /// How many devices and tunnels a packet may have passed on its way here ([`netdev::nesting`]) to be sealed on the spot.
