@@ -19,12 +19,12 @@ bulk() {
 	echo "lost: $((after - before))"
 	[ $((after - before)) -le 0 ]
 }
-# Segments that were sent again, except those that the receiver said it had already: on a busy host an
-# acknowledgement may come too late or out of order.
+# Segments that were sent again, except those that the receiver had already, and so it said: an acknowledgement may
+# come too late or out of order. What it said is counted there, since the sender's socket may be closed by then.
 lost() {
 	local n sum=0
 	for n in a b; do
-		sum=$((sum + $(counter $n TcpRetransSegs) - $(counter $n TcpExtTCPDSACKRecv)))
+		sum=$((sum + $(counter $n TcpRetransSegs) - $(counter $n TcpExtTCPDSACKOldSent) - $(counter $n TcpExtTCPDSACKOfoSent)))
 	done
 	echo $sum
 }
