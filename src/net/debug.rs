@@ -128,7 +128,7 @@ macro_rules! debug_messages {
         $(#[$doc])*
         pub(crate) fn $function($device: $device_type $(, $arg: $type)*) {
             #[cfg_attr(CONFIG_DYNAMIC_DEBUG, link_section = "__dyndbg")]
-            #[used]
+            #[used(compiler)]
             // `link_section` counts as unsafe code; such descriptors are what this section is for.
             #[allow(unsafe_code)]
             static SITE: $crate::net::debug::Site = $crate::net::debug::Site::new(
