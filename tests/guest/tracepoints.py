@@ -7,12 +7,15 @@ usage: tracepoints.py [--bpf] EVENT COMMAND..."""
 import ctypes
 import fcntl
 import os
+import platform
 import struct
 import subprocess
 import sys
 
-PERF_EVENT_OPEN, PERF_TYPE_TRACEPOINT, PERF_EVENT_IOC_SET_BPF = 298, 2, 0x40042408
-BPF, BPF_PROG_LOAD, BPF_PROG_TYPE_TRACEPOINT = 321, 5, 5
+# The numbers of the system calls.
+PERF_EVENT_OPEN, BPF = {"x86_64": (298, 321), "aarch64": (241, 280)}[platform.machine()]
+PERF_TYPE_TRACEPOINT, PERF_EVENT_IOC_SET_BPF = 2, 0x40042408
+BPF_PROG_LOAD, BPF_PROG_TYPE_TRACEPOINT = 5, 5
 libc = ctypes.CDLL(None, use_errno=True)
 
 
