@@ -91,9 +91,9 @@ pub struct Timers {
     wanted: Option<Instant>,
     /// When an initiation or a response was last sent.
     handshake_sent: Option<Instant>,
-    retries: u32,
+    retries: u16,
     /// Initiations since the last completed handshake, or since so many that it was told.
-    unanswered: u32,
+    unanswered: u16,
     /// Seconds; zero for off.
     persistent_interval: u16,
     /// Data came in while a keepalive was already pending.
@@ -198,12 +198,12 @@ impl Timers {
         let due = |deadline: &mut Option<Instant>| deadline.take_if(|at| *at <= now).is_some();
         let mut actions = Actions::default();
         // The last one has had its time when another may be sent.
-        if self.unanswered >= ATTEMPTS && self.may_initiate(now) {
+        if u32::from(self.unanswered) >= ATTEMPTS && self.may_initiate(now) {
             self.unanswered = 0;
             actions.unanswered = true;
         }
         if due(&mut self.retry) {
-            if self.retries > MAX_RETRIES {
+            if u32::from(self.retries) > MAX_RETRIES {
                 self.unanswered = 0;
                 actions.give_up = true;
                 self.keepalive = None;
@@ -211,7 +211,7 @@ impl Timers {
                 self.zero_keys.get_or_insert(now.after(KEYS_LIFETIME));
             } else {
                 self.retries = self.retries.saturating_add(1);
-                actions.retries = self.retries;
+                actions.retries = self.retries.into();
                 actions.clear_source = true;
                 actions.initiate = true;
             }
