@@ -45,11 +45,12 @@ mkdir -p /tmp/cgroup
 mount -t cgroup2 none /tmp/cgroup
 mkdir /tmp/cgroup/deaf
 check "a control group receives nothing" python3 -c "
-import ctypes, os, struct
+import ctypes, os, platform, struct
 libc = ctypes.CDLL(None, use_errno=True)
+number = {'x86_64': 321, 'aarch64': 280}[platform.machine()]
 def bpf(command, attributes):
     buffer = ctypes.create_string_buffer(attributes, 128)
-    result = libc.syscall(321, command, buffer, 128)
+    result = libc.syscall(number, command, buffer, 128)
     if result < 0:
         raise OSError(ctypes.get_errno(), 'bpf')
     return result
