@@ -45,22 +45,8 @@ mkdir -p /tmp/cgroup
 mount -t cgroup2 none /tmp/cgroup
 mkdir /tmp/cgroup/deaf
 check "a control group receives nothing" python3 -c "
-import ctypes, os, platform, struct
-libc = ctypes.CDLL(None, use_errno=True)
-number = {'x86_64': 321, 'aarch64': 280}[platform.machine()]
-def bpf(command, attributes):
-    buffer = ctypes.create_string_buffer(attributes, 128)
-    result = libc.syscall(number, command, buffer, 128)
-    if result < 0:
-        raise OSError(ctypes.get_errno(), 'bpf')
-    return result
-# r0 = 0; exit
-program = ctypes.create_string_buffer(bytes.fromhex('b700000000000000' + '9500000000000000'))
-license = ctypes.create_string_buffer(b'GPL')
-CGROUP_SKB, INGRESS = 8, 0
-loaded = bpf(5, struct.pack('IIQQ', CGROUP_SKB, 2, ctypes.addressof(program), ctypes.addressof(license)))
-group = os.open('/tmp/cgroup/deaf', os.O_RDONLY)
-bpf(8, struct.pack('IIII', group, loaded, INGRESS, 0))
+from syscalls import *
+attach_to_cgroup('/tmp/cgroup/deaf', load_program(BPF_PROG_TYPE_CGROUP_SKB), BPF_CGROUP_INET_INGRESS)
 "
 (
 	echo $BASHPID >/tmp/cgroup/deaf/cgroup.procs

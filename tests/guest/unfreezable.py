@@ -9,22 +9,19 @@ import ctypes
 import fcntl
 import mmap
 import os
-import platform
 import struct
 import sys
 import threading
 import time
 
-USERFAULTFD = {"x86_64": 323, "aarch64": 282}[platform.machine()]
+from syscalls import syscall
+
 UFFD_API = 0xAA
 UFFDIO_API = 0xC018AA3F
 UFFDIO_REGISTER = 0xC020AA00
 UFFDIO_REGISTER_MODE_MISSING = 1
 
-libc = ctypes.CDLL(None, use_errno=True)
-faults = libc.syscall(USERFAULTFD, os.O_CLOEXEC)
-if faults < 0:
-    raise OSError(ctypes.get_errno(), "userfaultfd")
+faults = syscall("userfaultfd", os.O_CLOEXEC)
 fcntl.ioctl(faults, UFFDIO_API, struct.pack("QQQ", UFFD_API, 0, 0))
 
 page = mmap.mmap(-1, mmap.PAGESIZE)
