@@ -22,7 +22,7 @@ ENTER := scripts/enter --
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
 	@echo
-	@sed -n 's/^\([a-z.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  QUICK=1 METRICS='tcp-*'    the main figures only; these only (bench)"
 	@echo "  RUNS=3 RECORD=1            the median of so many; keep it in Documentation/ (bench)"
@@ -112,6 +112,8 @@ rust-project.json: modules ## what rust-analyzer wants to know, for the module a
 
 install: ## install wireguard.ko so that it takes precedence over the in-tree driver
 	@test -f wireguard.ko || { echo "error: there is no wireguard.ko; run 'make' first" >&2; exit 1; }
+	@built=$$(modinfo -F vermagic ./wireguard.ko | cut -d ' ' -f 1); [ "$$built" = "$(KVER)" ] || \
+		{ echo "error: wireguard.ko was built for Linux $$built, not for $(KVER); KVER=version says for which" >&2; exit 1; }
 	install -D -m 644 wireguard.ko "$(DESTDIR)/lib/modules/$(KVER)/updates/wireguard.ko"
 	depmod $(if $(DESTDIR),-b "$(DESTDIR)") "$(KVER)"
 

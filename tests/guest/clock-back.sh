@@ -11,8 +11,7 @@ refused_by_b() { [ "$(device_counter b rx_refused_old_timestamp)" -ge "$1" ]; }
 seen() { grep -c "^clock-went-back" /tmp/events || true; }
 
 topology
-echo "module wireguard +p" >/sys/kernel/debug/dynamic_debug/control 2>/dev/null ||
-	{ mount -t debugfs none /sys/kernel/debug && echo "module wireguard +p" >/sys/kernel/debug/dynamic_debug/control; }
+echo "module wireguard +p" >$DYNAMIC_DEBUG
 a python3 /src/scripts/monitor >/tmp/events 2>&1 &
 monitor=$!
 wait_for 60 sh -c "ip netns exec a awk '\$2 == 16 && \$4 !~ /^0+\$/' /proc/net/netlink | grep -q ."
@@ -33,6 +32,6 @@ date -s "@$((now + 60))" >/dev/null
 check "with a right clock there is a session again" wait_for 15 ip netns exec a ping -c 1 -W 1 192.168.241.2
 check "and nothing more is said" is "$(seen)" 1
 kill $monitor
-echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
+echo 'module wireguard -p' >$DYNAMIC_DEBUG
 teardown
 finish

@@ -7,7 +7,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 34
 
-CONTROL=/sys/kernel/debug/dynamic_debug/control
 ADDRESS4='10\.0\.0\.[12]:[12]000'
 ADDRESS6='\[fd00::[12]\]:[12]000/0%0'
 
@@ -19,15 +18,15 @@ said() { messages | grep -qE "wireguard: wg[0-9]: $1\$" || { messages; false; };
 # The network's rate limit would hide some.
 sysctl -qw net.core.message_cost=0
 
-check "the messages are listed" test "$(grep -c '\[wireguard\]' $CONTROL)" -ge 30
-check "none is on" is "$(grep '\[wireguard\]' $CONTROL | grep -cv '=_ ')" 0
+check "the messages are listed" test "$(grep -c '\[wireguard\]' $DYNAMIC_DEBUG)" -ge 30
+check "none is on" is "$(grep '\[wireguard\]' $DYNAMIC_DEBUG | grep -cv '=_ ')" 0
 mark
 topology
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
 teardown
 check "what is off says nothing" is "$(messages)" ""
 
-check "they are switched on" sh -c "echo 'module wireguard +p' >$CONTROL"
+check "they are switched on" sh -c "echo 'module wireguard +p' >$DYNAMIC_DEBUG"
 mark
 topology
 check "interface created" said 'Interface created'
@@ -99,13 +98,13 @@ a wg set wg0 peer "$peer" remove
 check "a peer without an address" said 'Peer [0-9]+ \(\(einval\)\) destroyed'
 teardown
 
-check "one message alone" sh -c "echo 'module wireguard -p' >$CONTROL && echo 'format \"Interface created\" +p' >$CONTROL"
+check "one message alone" sh -c "echo 'module wireguard -p' >$DYNAMIC_DEBUG && echo 'format \"Interface created\" +p' >$DYNAMIC_DEBUG"
 mark
 topology
 check "is said" said 'Interface created'
 check "and no other one" is "$(messages | grep -cv 'Interface created')" 0
 teardown
-check "all are switched off" sh -c "echo 'module wireguard -p' >$CONTROL"
+check "all are switched off" sh -c "echo 'module wireguard -p' >$DYNAMIC_DEBUG"
 mark
 topology
 teardown

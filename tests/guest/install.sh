@@ -4,10 +4,10 @@
 # removed; the kernel asks for it by the aliases of the link type and the netlink family.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 9
+plan 10
 
 if [ "$WG_MODULE" != ours ]; then
-	for i in $(seq 9); do
+	for i in $(seq 10); do
 		echo "ok $i - installing # SKIP this is about our module"
 	done
 	exit 0
@@ -44,6 +44,8 @@ rm "$MODULES/updates/wireguard.ko"
 depmod -b $ROOT "$VERSION"
 modprobe -d $ROOT wireguard
 check "removed, the in-tree module is back" grep -qv O /sys/module/wireguard/taint
+check "installing for another kernel says so" says "built for Linux $VERSION, not for 6.1" \
+	make -s -C ../.. install DESTDIR=$ROOT KVER=6.1
 refuse "installing without a module says so" make -s -C /tmp -f /src/Makefile install DESTDIR=$ROOT KVER="$VERSION"
 rmmod wireguard
 finish

@@ -9,6 +9,8 @@ FAILED=0
 # How many times longer things may take on a kernel for debugging.
 SLOW=${WG_FLAVOUR:+5}
 SLOW=${SLOW:-1}
+# Switches debug messages. The same file in debugfs cannot be opened when the kernel is locked down.
+export DYNAMIC_DEBUG=/proc/dynamic_debug/control
 
 # usage: plan N
 plan() {

@@ -67,9 +67,9 @@ messages=$(sed -nE 's/.*\[wireguard\].*"wireguard: \{\}: (.*)\\012"$/\1/p; s/.*\
 described=$(sed -nE 's/^\| `([A-Z][^`]*)` \| (yes)? ?\| .*/\1/p' "$PAGE")
 check "all debug messages, and no others" same "$described" "${messages//\\\'/\'}"
 check "messages are switched on by their words" is \
-	"$(grep '\[wireguard\]' /sys/kernel/debug/dynamic_debug/control | grep -c '=p.*Keypair')" 2
-check "and others are off" is "$(grep '\[wireguard\]' /sys/kernel/debug/dynamic_debug/control | grep -vc '=_ ')" 2
-echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
+	"$(grep '\[wireguard\]' $DYNAMIC_DEBUG | grep -c '=p.*Keypair')" 2
+check "and others are off" is "$(grep '\[wireguard\]' $DYNAMIC_DEBUG | grep -vc '=_ ')" 2
+echo 'module wireguard -p' >$DYNAMIC_DEBUG
 
 check "there are no parameters" not test -e /sys/module/wireguard/parameters
 check "nor does the file have any" is "$(modinfo -F license /src/wireguard.ko) $(modinfo -F parm /src/wireguard.ko)" "GPL "

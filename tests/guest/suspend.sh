@@ -31,11 +31,10 @@ check "which works in both directions" b ping -c 1 -W 3 192.168.241.1
 # Until processes are frozen the machine needs its network, as for a sync of file systems that are reached through the
 # tunnel. Here the kernel tries to freeze one for eight seconds, and then turns back. An initiation is due after five.
 if [ -e /proc/sys/vm/unprivileged_userfaultfd ]; then
-	control=/sys/kernel/debug/dynamic_debug/control
 	timeout=$(cat /sys/power/pm_freeze_timeout)
 	echo 8000 >/sys/power/pm_freeze_timeout
 	sysctl -qw net.core.message_cost=0
-	echo "module wireguard +p" >$control
+	echo "module wireguard +p" >$DYNAMIC_DEBUG
 	a wg set wg0 peer "$PUB_B" persistent-keepalive 1
 	python3 unfreezable.py 5 &
 	check "a process cannot be frozen" wait_for 10 grep -q handle_userfault /proc/$!/stack
@@ -43,7 +42,7 @@ if [ -e /proc/sys/vm/unprivileged_userfaultfd ]; then
 	dmesg >/tmp/announced
 	wait
 	a wg set wg0 peer "$PUB_B" persistent-keepalive 0
-	echo "module wireguard -p" >$control
+	echo "module wireguard -p" >$DYNAMIC_DEBUG
 	echo "$timeout" >/sys/power/pm_freeze_timeout
 	check "after a while" grep -q "Freezing user space processes failed" /tmp/announced
 	sed -i '0,/PM: suspend entry/d; /PM: suspend exit/,$d' /tmp/announced

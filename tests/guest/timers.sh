@@ -10,9 +10,9 @@ cd "$(dirname "$0")" && source ./lib.sh
 plan 41
 for scenario in renewal late expired keepalive persistent silence nobody zeroing; do
 	topology
-	echo 'module wireguard +p' >/sys/kernel/debug/dynamic_debug/control
+	echo 'module wireguard +p' >$DYNAMIC_DEBUG
 	checks_of python3 timers.py $scenario
 	teardown
 done
-echo 'module wireguard -p' >/sys/kernel/debug/dynamic_debug/control
+echo 'module wireguard -p' >$DYNAMIC_DEBUG
 finish
