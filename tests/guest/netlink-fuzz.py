@@ -3,11 +3,14 @@
 """Random and mutated requests to the generic netlink family "wireguard".
 
 usage: netlink-fuzz.py make COUNT SEED REQUESTS INTERFACE...
+       netlink-fuzz.py make-own COUNT SEED REQUESTS INTERFACE...
        netlink-fuzz.py send REQUESTS OUTPUT INTERFACE...
 
 The requests know the structure of the family (the attributes that include/uapi/linux/wireguard.h
 names, their types, flags and nesting) and break it in one place or several. The same seed makes the
-same requests. REQUESTS has a line for each: command, flags, attributes. OUTPUT gets a line for each: its
+same requests; half of those of make-own are commands that only this driver has
+(Documentation/netlink/wireguard-options.yaml), and of those of make, none. REQUESTS has a line for each: command,
+flags, attributes. OUTPUT gets a line for each: its
 number and its errno.
 
 The in-tree driver keeps what it did before it found the fault in a request; this one does nothing then, and the
@@ -32,6 +35,10 @@ U8, U16, U32, U64, NAME, KEY, TIME, ENDPOINT, ADDRESS, PEERS, ALLOWED_IPS = rang
 DEVICE = {1: U32, 2: NAME, 3: KEY, 4: KEY, 5: U32, 6: U16, 7: U32, 8: PEERS}
 PEER = {1: KEY, 2: KEY, 3: U32, 4: ENDPOINT, 5: U16, 6: TIME, 7: U64, 8: U64, 9: ALLOWED_IPS, 10: U32}
 ALLOWED_IP = {1: U16, 2: ADDRESS, 3: U8, 4: U32}
+# Likewise for the commands that only this driver has.
+GET_OPTIONS, SET_OPTIONS, REPLACE_ALLOWED_IPS = OWN = range(96, 99)
+OPTIONS = {1: U32, 2: NAME, 3: U32, 4: NAME, 5: U8, 6: U8, 7: U8}
+REPLACEMENT = {1: U32, 2: NAME, 3: KEY, 4: ALLOWED_IPS}
 
 # In a dump, the attributes of a peer that change by themselves: the last handshake, octets received and sent.
 VOLATILE = re.compile(rb"\x14\0\x06\0.{16}|\x0c\0[\x07\x08]\0.{8}", re.DOTALL)
@@ -62,6 +69,8 @@ class Requests:
     def value(self, kind, table):
         r = self.random
         if kind == U8:
+            if table is not ALLOWED_IP:
+                return bytes([r.choice([0, 0, 0, 1, 1, 1, 2, 255])])
             return bytes([r.choice([0, 1, 8, 16, 24, 31, 32, 33, 64, 96, 127, 128, 129, 255])])
         if kind == U16:
             if table is ALLOWED_IP:
@@ -146,6 +155,26 @@ class Requests:
                 body = attribute(2, r.choice(self.interfaces).encode() + b"\0")
                 body += self.attributes({k: v for k, v in DEVICE.items() if k > 2}, wanted=(8,) if self.one_in(2) else ())
             command, flags = 1, 0
+        command, flags, body = self.broken(command, flags, body)
+        return command ^ 128 if command in OWN else command, flags, body
+
+    def next_own(self):
+        """The same, of the commands that only this driver has; each other one is of the others."""
+        r = self.random
+        if self.one_in(2):
+            return self.next()
+        command = r.choice([GET_OPTIONS, SET_OPTIONS, SET_OPTIONS, REPLACE_ALLOWED_IPS, REPLACE_ALLOWED_IPS])
+        table = REPLACEMENT if command == REPLACE_ALLOWED_IPS else OPTIONS
+        if self.one_in(10):
+            body = self.attributes(table)
+        else:
+            body = attribute(2, r.choice(self.interfaces).encode() + b"\0")
+            body += self.attributes({k: v for k, v in table.items() if k > 2}, wanted=(3,) if table is REPLACEMENT else ())
+        return self.broken(command, 0, body)
+
+    def broken(self, command, flags, body):
+        """The same request, or what has become of it."""
+        r = self.random
         if self.one_in(60):
             flags ^= r.choice([NLM_F_DUMP, 0x100, 0x200, 0x400, 0x800])
         if self.one_in(60):
@@ -244,11 +273,13 @@ class Netlink:
                 answers.append(message)
 
     def dump(self, family, interface):
-        """The attributes of an interface and its peers."""
+        """The attributes of an interface and its peers, and its options."""
         error, answers = self.ask(family, 0, NLM_F_DUMP, attribute(2, interface.encode() + b"\0"))
         assert error == 0, os.strerror(error)
         data = b"".join(answer[4:] for answer in answers)
-        return VOLATILE.sub(lambda match: match[0][:4] + bytes(len(match[0]) - 4), data)
+        # What only this driver has is there, too.
+        _, options = self.ask(family, GET_OPTIONS, 0, attribute(2, interface.encode() + b"\0"))
+        return VOLATILE.sub(lambda match: match[0][:4] + bytes(len(match[0]) - 4), data), b"".join(options)
 
     def family(self, name):
         error, answers = self.ask(GENL_ID_CTRL, 3, 0, attribute(2, name.encode() + b"\0"))
@@ -263,11 +294,11 @@ class Netlink:
         raise OSError("no family id")
 
 
-def make(count, seed, path, *interfaces):
+def make(following, count, seed, path, *interfaces):
     requests = Requests(int(seed), list(interfaces))
     with open(path, "w", encoding="ascii") as out:
         for _ in range(int(count)):
-            command, flags, body = requests.next()
+            command, flags, body = following(requests)
             out.write(f"{command} {flags:x} {body.hex()}\n")
 
 
@@ -286,12 +317,12 @@ def send(path, output, *interfaces):
             for interface in [name for name in interfaces if name.encode() in body] or interfaces:
                 after = netlink.dump(family, interface)
                 if error and after != before[interface]:
-                    wanted, changed = State(before[interface]), True
-                    for undo in wanted.requests_from(interface, State(after)):
+                    wanted, changed = State(before[interface][0]), True
+                    for undo in wanted.requests_from(interface, State(after[0])):
                         refused, _ = netlink.ask(family, 1, 0, undo)
                         assert refused == 0, os.strerror(refused)
                     after = netlink.dump(family, interface)
-                    assert State(after) == wanted, f"request {number} could not be undone"
+                    assert State(after[0]) == wanted, f"request {number} could not be undone"
                 before[interface] = after
             undone += changed
             errors[error] = errors.get(error, 0) + 1
@@ -301,4 +332,8 @@ def send(path, output, *interfaces):
     print(f"# {undone} requests were refused and had changed something")
 
 
-{"make": make, "send": send}[sys.argv[1]](*sys.argv[2:])
+{
+    "make": lambda *words: make(Requests.next, *words),
+    "make-own": lambda *words: make(Requests.next_own, *words),
+    "send": send,
+}[sys.argv[1]](*sys.argv[2:])

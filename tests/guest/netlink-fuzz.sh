@@ -4,12 +4,14 @@
 # time: 1800
 # Random and mutated netlink requests (netlink-fuzz.py), while another tunnel of the same driver carries
 # traffic: nothing breaks, no memory is left behind, and what is refused changes nothing; and each request gives
-# the same error when it is made to the in-tree driver. COUNT=100000 makes it the long version.
+# the same error when it is made to the in-tree driver. A tenth as many are made to this driver alone, with the commands
+# that only it has among them. COUNT=100000 makes it the long version.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 8
+plan 11
 
 COUNT=${COUNT:-10000}
+OWN=$((COUNT / 10))
 SEED=${SEED:-1}
 # A file of requests, which may have been made before, on a faster machine.
 REQUESTS=${REQUESTS:-/tmp/requests}
@@ -36,6 +38,7 @@ fuzz() {
 
 export PYTHONDONTWRITEBYTECODE=1
 [ -s "$REQUESTS" ] || python3 ./netlink-fuzz.py make "$COUNT" "$SEED" "$REQUESTS" wgf0 wgf1
+python3 ./netlink-fuzz.py make-own "$OWN" "$SEED" /tmp/own wgf0 wgf1
 head -n 500 "$REQUESTS" >/tmp/some
 topology
 check "there is traffic before" a ping -c 1 -W 5 192.168.241.2
@@ -46,10 +49,22 @@ before=$(slab)
 begin_transfers 60 300K
 fuzz "$REQUESTS" /tmp/first >/tmp/said
 code=$?
+[ "$WG_MODULE" != ours ] || fuzz /tmp/own /tmp/own.answers >/tmp/own.said
+own_code=$?
 end_transfers
 cat /tmp/said
 check "all requests were answered" is "$code $(wc -l </tmp/first)" "0 $COUNT"
 check "many did something" test "$(grep -c ' 0$' /tmp/first)" -ge $((COUNT / 5))
+if [ "$WG_MODULE" = ours ]; then
+	cat /tmp/own.said
+	check "all requests to this driver alone were answered" is "$own_code $(wc -l </tmp/own.answers)" "0 $OWN"
+	check "many of them did something" test "$(grep -c ' 0$' /tmp/own.answers)" -ge $((OWN / 5))
+	check "none of them changed anything and was refused" grep -q '^# 0 requests were refused' /tmp/own.said
+else
+	for _ in 1 2 3; do
+		skip "requests to this driver alone" "the other driver"
+	done
+fi
 check "traffic went on meanwhile" transfers_went_on
 sleep 3
 after=$(slab)
