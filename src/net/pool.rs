@@ -16,15 +16,15 @@ use super::bh::BhGuard;
 use super::bindings;
 use super::vector::Vector;
 
-/// Order of a pool's pages: 16 KiB where a base page has 4 KiB, which holds eleven messages for an
-/// Ethernet path.
-const ORDER: u32 = 2;
+/// Order of a pool's pages: 16 KiB, which holds eleven messages for an Ethernet path, or one base page if that is more.
+/// A packet that nobody reads keeps all of its page, so they are no larger than they have to be.
+const ORDER: u32 = (16384_usize.div_ceil(kernel::page::PAGE_SIZE)).ilog2();
 /// Octets of a pool's page.
 pub(crate) const PAGE_LEN: usize = kernel::page::PAGE_SIZE << ORDER;
 /// Alignment of the pieces of a page: a packet's `skb_shared_info` lies behind what the piece holds.
 const ALIGNMENT: usize = 64;
 /// The most pages brought back by other CPUs that each pool keeps: 1 MiB.
-const KEPT: u32 = 64;
+const KEPT: u32 = ((1 << 20) / PAGE_LEN) as u32;
 
 /// A page pool.
 ///
