@@ -49,8 +49,8 @@ datagrams() {
 
 topology 4
 for n in a b; do
-	# A late answer is no loss: no probes.
-	ip netns exec $n sysctl -qw net.ipv4.tcp_early_retrans=0
+	# A late answer is no loss: no probes, and patience. What is lost is sent again later.
+	ip netns exec $n sysctl -qw net.ipv4.tcp_early_retrans=0 net.ipv4.tcp_rto_min_us=5000000
 done
 a ping -q -c 2 -i 0.1 -W 3 192.168.241.2 >/dev/null
 for cpus in 4 2 1; do
