@@ -69,7 +69,10 @@ check "traffic went on meanwhile" transfers_went_on
 sleep 3
 after=$(slab)
 echo "# slab and per-CPU memory: $before kB before, $after kB after"
-check "no memory is left behind" test $((after - before)) -lt 4096
+# Kilobytes. KASAN keeps what was freed for a while, up to a 32nd of the memory; there, kmemleak says what is left.
+ROOM=4096
+[ -z "${WG_FLAVOUR:-}" ] || ROOM=32768
+check "no memory is left behind" test $((after - before)) -lt $ROOM
 teardown
 rmmod wireguard
 no_object_left
