@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Dynamic debug messages: call sites that are off until the administrator switches them on, one by one
-//! or for a whole module, through `/sys/kernel/debug/dynamic_debug/control`.
+//! or for a whole module, through `/proc/dynamic_debug/control`.
 //!
 //! A site is a descriptor in a section of the module that the kernel finds when it loads the module. A
 //! site that is off costs one load of a word that changes only when somebody switches it on.

@@ -10,8 +10,7 @@ The requests know the structure of the family (the attributes that include/uapi/
 names, their types, flags and nesting) and break it in one place or several. The same seed makes the
 same requests; half of those of make-own are commands that only this driver has
 (Documentation/netlink/wireguard-options.yaml), and of those of make, none. REQUESTS has a line for each: command,
-flags, attributes. OUTPUT gets a line for each: its
-number and its errno.
+flags, attributes. OUTPUT gets a line for each: its number and its errno.
 
 The in-tree driver keeps what it did before it found the fault in a request; this one does nothing then, and the
 errors of later requests depend on what is there. So what a refused request has changed is undone; how many there

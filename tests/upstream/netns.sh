@@ -35,7 +35,7 @@ tcp a 192.168.241.2 100K >/dev/null
 teardown
 sleep 2
 # With this the driver tells of each object's birth and end, which the script reads.
-echo 'module wireguard +p' >/proc/dynamic_debug/control
+echo 'module wireguard +p' >$DYNAMIC_DEBUG
 
 # Runs it once, with a line now and then of how far it is; what it did is traced for the case of failure.
 run() {
