@@ -84,7 +84,7 @@ impl IndexTable {
     /// one. May sleep.
     fn larger_for(&self, peers: usize) -> Option<Shared<Larger>> {
         let full = |bits: &u32| peers.checked_shr(*bits).is_some_and(|times| times != 0);
-        let place = LARGER_BITS.iter().rposition(|bits| full(bits));
+        let place = LARGER_BITS.iter().rposition(full);
         // One that is full calls for the next one.
         let place = match place {
             Some(place) => place.saturating_add(1).min(LARGER_BITS.len() - 1),

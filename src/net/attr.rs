@@ -358,7 +358,7 @@ impl<'a> Extack<'a> {
     pub(crate) fn set(&self, message: &'static CStr) {
         if !self.ptr.is_null() {
             // SAFETY: By the constructor's contract; the message lives for ever.
-            unsafe { (*self.ptr)._msg = message.as_ptr().cast() };
+            unsafe { (*self.ptr)._msg = message.as_char_ptr() };
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn monotonic_ns() -> u64 {
 /// A count of timer ticks, which wraps. Any context.
 pub(crate) fn ticks() -> usize {
     // SAFETY: The variable is there for the whole life of the kernel; it is read in one access.
-    unsafe { (&raw const bindings::jiffies).read_volatile() as usize }
+    unsafe { (&raw const bindings::jiffies).read_volatile() }
 }
 
 /// Wall clock time: seconds since the Unix epoch and nanoseconds. Any context.

@@ -12,6 +12,9 @@ use core::cell::UnsafeCell;
 use core::fmt;
 
 #[cfg(CONFIG_DYNAMIC_DEBUG)]
+use kernel::str::CStrExt;
+
+#[cfg(CONFIG_DYNAMIC_DEBUG)]
 use super::bindings;
 
 /// One call site.
@@ -80,7 +83,7 @@ impl Site {
         unsafe {
             bindings::__dynamic_pr_debug(
                 self.0.get(),
-                c"%pA\n".as_ptr().cast(),
+                c"%pA\n".as_char_ptr(),
                 (&raw const line).cast::<core::ffi::c_void>(),
             );
         }

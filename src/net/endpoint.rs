@@ -217,7 +217,7 @@ impl Endpoint {
                     in6_u: bindings::in6_addr__bindgen_ty_1 { u6_addr8: from },
                 };
                 // SAFETY: The address is good during the call.
-                let mut scope = unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as _) };
+                let mut scope = unsafe { bindings::ipv6_iface_scope_id(&addr, ifindex as i32) };
                 if scope != 0 {
                     scope = skb.incoming_link6();
                 }

@@ -233,7 +233,7 @@ impl<F: Family> GenlRegistration<F> {
             // The last octet stays null.
             let room = name.len().saturating_sub(1);
             for (to, from) in name.iter_mut().take(room).zip(F::NAME.to_bytes()) {
-                *to = *from as _;
+                *to = *from;
             }
             (*family).version = F::VERSION;
             (*family).split_ops = inner.ops.as_slice().as_ptr();
@@ -254,6 +254,11 @@ impl<F: Family> GenlRegistration<F> {
         })
     }
 
+    /// A request of this family.
+    ///
+    /// # Safety
+    ///
+    /// The core calls it, as `doit` of one of the family's operations.
     unsafe extern "C" fn act(
         _skb: *mut bindings::sk_buff,
         info: *mut bindings::genl_info,
@@ -270,6 +275,9 @@ impl<F: Family> GenlRegistration<F> {
         result.map_or_else(|e| e.to_errno(), |()| 0)
     }
 
+    /// # Safety
+    ///
+    /// The core calls it, as `start` of a dump.
     unsafe extern "C" fn start(cb: *mut bindings::netlink_callback) -> core::ffi::c_int {
         // SAFETY: A generic netlink dump has this information; the core parsed the attributes by the policy of
         // this command.
@@ -295,6 +303,9 @@ impl<F: Family> GenlRegistration<F> {
         unsafe { (&raw mut (*cb).__bindgen_anon_1.ctx).cast() }
     }
 
+    /// # Safety
+    ///
+    /// The core calls it, as `dumpit`, after `start`.
     unsafe extern "C" fn dump(
         skb: *mut bindings::sk_buff,
         cb: *mut bindings::netlink_callback,
@@ -322,6 +333,9 @@ impl<F: Family> GenlRegistration<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// The core calls it, as `done`, once and last.
     unsafe extern "C" fn done(cb: *mut bindings::netlink_callback) -> core::ffi::c_int {
         // SAFETY: The state is null or was set by `start`; this is the end of the dump.
         unsafe {

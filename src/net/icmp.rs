@@ -18,12 +18,12 @@ pub(crate) fn too_long(skb: &mut Skb, mtu: u32) {
         match skb.inner_protocol() {
             Some(IpVersion::V4) => bindings::icmp_ndo_send(
                 skb.as_ptr(),
-                bindings::ICMP_DEST_UNREACH as _,
-                bindings::ICMP_FRAG_NEEDED as _,
+                bindings::ICMP_DEST_UNREACH as i32,
+                bindings::ICMP_FRAG_NEEDED as i32,
                 mtu.to_be(),
             ),
             Some(IpVersion::V6) => {
-                bindings::icmpv6_ndo_send(skb.as_ptr(), bindings::ICMPV6_PKT_TOOBIG as _, 0, mtu)
+                bindings::icmpv6_ndo_send(skb.as_ptr(), bindings::ICMPV6_PKT_TOOBIG as u8, 0, mtu)
             }
             None => {}
         }
@@ -38,14 +38,14 @@ pub(crate) fn host_unreachable(skb: &mut Skb) {
         match skb.inner_protocol() {
             Some(IpVersion::V4) => bindings::icmp_ndo_send(
                 skb.as_ptr(),
-                bindings::ICMP_DEST_UNREACH as _,
-                bindings::ICMP_HOST_UNREACH as _,
+                bindings::ICMP_DEST_UNREACH as i32,
+                bindings::ICMP_HOST_UNREACH as i32,
                 0,
             ),
             Some(IpVersion::V6) => bindings::icmpv6_ndo_send(
                 skb.as_ptr(),
-                bindings::ICMPV6_DEST_UNREACH as _,
-                bindings::ICMPV6_ADDR_UNREACH as _,
+                bindings::ICMPV6_DEST_UNREACH as u8,
+                bindings::ICMPV6_ADDR_UNREACH as u8,
                 0,
             ),
             None => {}

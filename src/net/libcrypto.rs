@@ -199,8 +199,8 @@ pub(crate) fn x25519_public(out: &mut [u8; 32], secret: &[u8; 32]) -> bool {
 /// Compares in time that depends only on the lengths.
 #[must_use]
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
-    // SAFETY: Both are good for the length, which is the same.
     a.len() == b.len()
+        // SAFETY: Both are good for the length, which is the same.
         && unsafe { bindings::crypto_memneq(a.as_ptr().cast(), b.as_ptr().cast(), a.len()) } == 0
 }
 

@@ -176,7 +176,7 @@ impl NetDevice {
             }
             let v6 = bindings::in6_dev_get(dev);
             if !v6.is_null() {
-                bindings::inet6_dev_set_addr_gen_mode(v6, mode as _);
+                bindings::inet6_dev_set_addr_gen_mode(v6, mode as i32);
             }
         }
     }
@@ -307,7 +307,7 @@ impl Net {
     /// Whether the current task has `CAP_NET_ADMIN` over the namespace.
     pub(crate) fn may_administer(&self) -> bool {
         // SAFETY: The namespace lives.
-        unsafe { bindings::net_capable(self.as_ptr(), bindings::CAP_NET_ADMIN as _) }
+        unsafe { bindings::net_capable(self.as_ptr(), bindings::CAP_NET_ADMIN as i32) }
     }
 }
 

@@ -356,10 +356,10 @@ impl<T: Object> Slot<T> {
     /// What is in the slot now.
     pub(crate) fn load<'g>(&self, _guard: &'g Guard) -> Option<SharedRef<'g, T>> {
         let ptr = self.raw().map_addr(|addr| addr & !RELEASED);
-        // SAFETY: The slot owned a count when the pointer was read under the guard, or was released while the guard
-        // was held; the object is freed only after a grace period that began when the last count went, so not
-        // before the guard ends.
         NonNull::new(ptr).map(|ptr| SharedRef {
+            // SAFETY: The slot owned a count when the pointer was read under the guard, or was released while the
+            // guard was held; the object is freed only after a grace period that began when the last count went, so
+            // not before the guard ends.
             inner: unsafe { ptr.as_ref() },
         })
     }

@@ -182,7 +182,7 @@ impl<T: LinkDriver> Adapter<T> {
     const ETHTOOL_OPS: bindings::ethtool_ops = ethtool::ops::<T>();
 
     const DEVICE_TYPE: bindings::device_type = bindings::device_type {
-        name: T::KIND.as_ptr().cast(),
+        name: kernel::str::as_char_ptr_in_const_context(T::KIND),
         // SAFETY: All others are optional pointers.
         ..unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
     };
@@ -209,6 +209,11 @@ impl<T: LinkDriver> Adapter<T> {
         unsafe { (*Self::private(dev)).owner.as_ref() }
     }
 
+    /// Describes a device of this driver.
+    ///
+    /// # Safety
+    ///
+    /// The core calls it, as `setup`, with a device that is being made with the driver's ops.
     unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
         // SAFETY: The device is new and nobody else's yet.
         unsafe {
@@ -219,9 +224,9 @@ impl<T: LinkDriver> Adapter<T> {
             (*dev).addr_len = 0;
             (*dev).needed_headroom = T::HEADROOM;
             (*dev).needed_tailroom = T::TAILROOM;
-            (*dev).type_ = bindings::ARPHRD_NONE as _;
-            (*dev).flags = (bindings::net_device_flags_IFF_POINTOPOINT
-                | bindings::net_device_flags_IFF_NOARP) as _;
+            (*dev).type_ = bindings::ARPHRD_NONE as u16;
+            (*dev).flags =
+                bindings::net_device_flags_IFF_POINTOPOINT | bindings::net_device_flags_IFF_NOARP;
             (*dev).features |= features;
             (*dev).hw_features |= features;
             (*dev).hw_enc_features |= features;
@@ -239,6 +244,11 @@ impl<T: LinkDriver> Adapter<T> {
         }
     }
 
+    /// Makes the driver's object, and registers the device.
+    ///
+    /// # Safety
+    ///
+    /// The core calls it, as `newlink`, with RTNL held and a device that `setup` has described.
     unsafe extern "C" fn newlink(
         dev: *mut bindings::net_device,
         params: *mut bindings::rtnl_newlink_params,
@@ -344,12 +354,18 @@ impl<T: LinkDriver> Adapter<T> {
         drop(unsafe { (*Self::private(dev)).owner.take() });
     }
 
+    /// # Safety
+    ///
+    /// The core calls it, as `ndo_uninit`, with RTNL held.
     unsafe extern "C" fn uninit(dev: *mut bindings::net_device) {
         // SAFETY: The core calls with RTNL held, when no packet comes from the stack any more, and waits for
         // a grace period between this call and the end of the device.
         unsafe { Self::release(dev, &Rtnl::assume_held()) };
     }
 
+    /// # Safety
+    ///
+    /// The core calls it, as `ndo_open`, with RTNL held.
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> core::ffi::c_int {
         // SAFETY: The device is registered, and RTNL is held.
         let (rtnl, owner, dev) = unsafe {
@@ -367,6 +383,9 @@ impl<T: LinkDriver> Adapter<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// The core calls it, as `ndo_stop`, with RTNL held.
     unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> core::ffi::c_int {
         // SAFETY: The device is registered, and RTNL is held.
         let (rtnl, owner, dev) = unsafe {
@@ -382,6 +401,9 @@ impl<T: LinkDriver> Adapter<T> {
         0
     }
 
+    /// # Safety
+    ///
+    /// The stack calls it, as `ndo_start_xmit`, with bottom halves off, and hands the packet over.
     unsafe extern "C" fn xmit(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
@@ -436,6 +458,11 @@ impl<T: LinkDriver> Adapter<T> {
         });
     }
 
+    /// The machine is about to sleep, or has woken up.
+    ///
+    /// # Safety
+    ///
+    /// The kernel calls it, as the power notifier of a registration.
     unsafe extern "C" fn power_event(
         nb: *mut bindings::notifier_block,
         action: usize,
@@ -468,6 +495,10 @@ impl<T: LinkDriver> Adapter<T> {
 
     /// Interrupts are off, and this is the only CPU at work. It comes just before an image is made of what is in memory, by
     /// hibernation or by a hypervisor; others may have sessions again since that was announced, which a sync needs.
+    ///
+    /// # Safety
+    ///
+    /// Nothing is asked of the caller: it has the type of a callback.
     unsafe extern "C" fn image_event(_data: *mut core::ffi::c_void) -> core::ffi::c_int {
         if !SUSPENDS.load(Relaxed) {
             T::copied();
@@ -475,6 +506,11 @@ impl<T: LinkDriver> Adapter<T> {
         0
     }
 
+    /// The virtual machine that this runs in has been copied.
+    ///
+    /// # Safety
+    ///
+    /// The kernel calls it, as the VM fork notifier of a registration.
     unsafe extern "C" fn vm_fork_event(
         nb: *mut bindings::notifier_block,
         _action: usize,
@@ -494,6 +530,11 @@ impl<T: LinkDriver> Adapter<T> {
     }
 }
 
+/// A network namespace ends, and devices that were made in it and live elsewhere lose it.
+///
+/// # Safety
+///
+/// The core calls it, as `exit_rtnl` of a driver's operations, with RTNL held.
 unsafe extern "C" fn namespace_exit(net: *mut bindings::net, _kill: *mut bindings::list_head) {
     // When a driver is unregistered, the core calls this for namespaces that stay.
     // SAFETY: The namespace lives during the call.
@@ -522,7 +563,7 @@ pub(crate) fn find<T: LinkDriver>(net: &Net, by: By<'_>, rtnl: &Rtnl) -> Result<
     // SAFETY: RTNL is held, so the device stays; the name is null-terminated.
     let dev = unsafe {
         match by {
-            By::Index(index) => bindings::__dev_get_by_index(net.as_ptr(), index as _),
+            By::Index(index) => bindings::__dev_get_by_index(net.as_ptr(), index as i32),
             By::Name(name) => bindings::__dev_get_by_name(net.as_ptr(), name.as_ptr()),
         }
     };

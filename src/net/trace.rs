@@ -38,10 +38,10 @@ pub(crate) struct PacketsRecord {
 
 /// Declares tracepoints as functions.
 macro_rules! tracepoints {
-    ($($(#[$doc:meta])* fn $name:ident($record:ty);)*) => { $(
+    ($($(#[$doc:meta])* fn $name:ident$(<$life:lifetime>)?($record:ty);)*) => { $(
         $(#[$doc])*
         #[inline(always)]
-        pub(crate) fn $name<'a>(record: impl FnOnce() -> $record) {
+        pub(crate) fn $name$(<$life>)?(record: impl FnOnce() -> $record) {
             #[cfg(CONFIG_TRACEPOINTS)]
             kernel::macros::paste! {
                 // It is used through its key only.
@@ -69,23 +69,23 @@ macro_rules! tracepoints {
 
 tracepoints! {
     /// A handshake message was sent; the value is its type.
-    fn handshake_sent(PeerRecord<'a>);
+    fn handshake_sent<'a>(PeerRecord<'a>);
     /// A handshake message was received and accepted; the value is its type.
-    fn handshake_accepted(PeerRecord<'a>);
+    fn handshake_accepted<'a>(PeerRecord<'a>);
     /// A session is established on both sides.
-    fn handshake_completed(PeerRecord<'a>);
+    fn handshake_completed<'a>(PeerRecord<'a>);
     /// An initiation is repeated; the value is the number of the attempt.
-    fn handshake_retried(PeerRecord<'a>);
+    fn handshake_retried<'a>(PeerRecord<'a>);
     /// Nobody answered; the value is the number of attempts.
-    fn handshake_gave_up(PeerRecord<'a>);
+    fn handshake_gave_up<'a>(PeerRecord<'a>);
     /// A session has ended, and none followed.
-    fn session_expired(PeerRecord<'a>);
+    fn session_expired<'a>(PeerRecord<'a>);
     /// There is a new keypair; the value is its number.
-    fn keypair_created(PeerRecord<'a>);
+    fn keypair_created<'a>(PeerRecord<'a>);
     /// A keypair is gone; the value is its number.
-    fn keypair_destroyed(PeerRecord<'a>);
+    fn keypair_destroyed<'a>(PeerRecord<'a>);
     /// The peer is at another address than before.
-    fn endpoint_changed(PeerRecord<'a>);
+    fn endpoint_changed<'a>(PeerRecord<'a>);
     /// A handshake message is not accepted.
     fn handshake_refused(PacketsRecord);
     /// Packets are dropped.

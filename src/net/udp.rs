@@ -208,6 +208,10 @@ impl<R: Receiver> Sockets<R> {
     }
 
     /// The stack has put something into the socket's queue. Bottom halves off, in a read-side section.
+    ///
+    /// # Safety
+    ///
+    /// The stack calls it, as `sk_data_ready` of one of the sockets.
     unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
         // SAFETY: The caller is within a read-side section; the receiver lives as long as the socket has
         // it as its user data.

@@ -40,12 +40,7 @@ impl Queue {
     fn new(name: &'static CStr, flags: u32) -> Result<Self> {
         // SAFETY: The format takes one string, which is null-terminated.
         let ptr = unsafe {
-            bindings::alloc_workqueue_noprof(
-                c"%s".as_ptr().cast(),
-                flags,
-                0,
-                name.as_ptr().cast::<kernel::ffi::c_char>(),
-            )
+            bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, 0, name.as_char_ptr())
         };
         // INVARIANT: Just made, and nobody else knows it.
         Ok(Self {
@@ -120,7 +115,7 @@ impl Queue {
         // which the pending item holds a reference.
         let added = unsafe {
             add(
-                bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
                 self.ptr.as_ptr(),
                 task.work.get(),
                 ticks(delay),

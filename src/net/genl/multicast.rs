@@ -45,7 +45,7 @@ impl Multicast {
             ..Default::default()
         };
         for (to, from) in group.name.iter_mut().zip(name.to_bytes()) {
-            *to = *from as _;
+            *to = *from;
         }
         group
     }

@@ -35,6 +35,10 @@ pub(super) const fn ops<T: LinkDriver>() -> bindings::ethtool_ops {
 
 /// The core asks for the count before all else, and refuses what this refuses. It lets everybody ask, but what happens
 /// to handshakes tells of peers, so here only those may who are told of peers anyway.
+///
+/// # Safety
+///
+/// The core calls it, as `get_sset_count`, with RTNL held, for a device of this driver that is registered.
 unsafe extern "C" fn count<T: LinkDriver>(
     dev: *mut bindings::net_device,
     set: core::ffi::c_int,
@@ -52,6 +56,9 @@ unsafe extern "C" fn count<T: LinkDriver>(
     }
 }
 
+/// # Safety
+///
+/// The core calls it, as `get_strings`, with room for as many names as [`count`] said.
 unsafe extern "C" fn names<T: LinkDriver>(_dev: *mut bindings::net_device, set: u32, to: *mut u8) {
     if set != bindings::ethtool_stringset_ETH_SS_STATS {
         return;
@@ -67,6 +74,10 @@ unsafe extern "C" fn names<T: LinkDriver>(_dev: *mut bindings::net_device, set: 
     }
 }
 
+/// # Safety
+///
+/// The core calls it, as `get_ethtool_stats`, with RTNL held, for a device of this driver that is registered, and with
+/// room for as many values as [`count`] said.
 unsafe extern "C" fn values<T: LinkDriver>(
     dev: *mut bindings::net_device,
     _stats: *mut bindings::ethtool_stats,

@@ -69,7 +69,7 @@ impl<T: LinkDriver> Registration<T> {
                     // SAFETY: All fields may be zero; those that matter are set.
                     unsafe {
                         slot.write_bytes(0, 1);
-                        (*slot).kind = T::KIND.as_ptr().cast();
+                        (*slot).kind = T::KIND.as_char_ptr();
                         (*slot).priv_size = core::mem::size_of::<Private<T>>();
                         (*slot).setup = Some(Adapter::<T>::setup);
                         (*slot).newlink = Some(Adapter::<T>::newlink);

@@ -134,9 +134,11 @@ impl<R: Receiver> Sockets<R> {
         // SAFETY: Bottom halves are off, so the socket lives; the flow is initialised before it is
         // used; the route's reference goes to the transmit function, and so does the packet.
         unsafe {
-            let mut flow = bindings::flowi4::default();
-            flow.saddr = source;
-            flow.daddr = u32::from_ne_bytes(addr);
+            let mut flow = bindings::flowi4 {
+                saddr: source,
+                daddr: u32::from_ne_bytes(addr),
+                ..Default::default()
+            };
             flow.uli.ports.dport = port.to_be();
             flow.uli.ports.sport = bindings::inet_sport(sk);
             flow.__fl_common.flowic_mark = outer.mark;
@@ -165,7 +167,7 @@ impl<R: Receiver> Sockets<R> {
                             ptr::null_mut(),
                             0,
                             flow.saddr,
-                            bindings::rt_scope_t_RT_SCOPE_HOST as _,
+                            bindings::rt_scope_t_RT_SCOPE_HOST as i32,
                         ) == 0)
                 {
                     forget(&mut flow, to);
@@ -344,8 +346,8 @@ unsafe fn lookup4(
 ///
 /// The namespace lives.
 unsafe fn is_part(net: *mut bindings::net, link: u32, whole: u32) -> bool {
-    // SAFETY: The caller's promise.
     link == whole
+        // SAFETY: The caller's promise.
         || unsafe { bindings::l3mdev_master_ifindex_by_index(net, link as i32) as u32 } == whole
 }
 
