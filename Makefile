@@ -80,7 +80,7 @@ test-debug: modules ## guest tests and the kernel's selftest on the kernel for d
 test-kcsan: modules ## bulk traffic with reconfiguration on a kernel that looks for data races
 	@scripts/debug-kernel kcsan
 	@scripts/build kcsan
-	@FLAVOUR=kcsan TEST="$(or $(TEST),traffic churn hotplug)" scripts/run-tests guest
+	@FLAVOUR=kcsan TEST="$(or $(TEST),race-found traffic churn hotplug)" scripts/run-tests guest
 
 bench: modules ## this driver and the in-tree one, measured side by side in one guest
 	@scripts/bench $(if $(QUICK),--quick) $(if $(RECORD),--record) $(if $(RUNS),--runs $(RUNS)) $(METRICS)
