@@ -78,18 +78,12 @@ bootstrap_debian() {
 	include=$(IFS=, && echo "$*")
 	local options=(--variant=minbase "--keyring=$KEYRING" "--include=$include" --skip=cleanup/apt/lists)
 	remove_tree "$dir"
-	if [ "$(id -u)" -eq 0 ]; then
-		# It mounts things in the new root: in a namespace of its own, the mounts go away with it.
-		unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
-			perl "$MMDEBSTRAP" --mode=root "${options[@]}" $SUITE "$dir" "${SOURCES[@]}"
-	else
-		# Its root is the user's first subordinate id, while that of scripts/enter is the user, who owns the
-		# tree and the cache: an archive carries the files over. Device nodes cannot be made and are not needed.
-		mkdir -p "$dir"
-		TMPDIR=$CACHE perl "$MMDEBSTRAP" --mode=unshare --format=tar "${options[@]}" $SUITE - "${SOURCES[@]}" |
-			unshare --user --map-auto --map-root-user \
-				tar -C "$dir" --numeric-owner --exclude='./dev/*' -xpf -
-	fi
+	# An ordinary user is root of a user namespace, as in scripts/enter, and reaches what is in a home directory that is
+	# closed to others. It mounts things in the new root: in a namespace of its own, the mounts go away with it.
+	local user=()
+	[ "$(id -u)" -eq 0 ] || user=(--user --map-auto --map-root-user)
+	unshare "${user[@]}" --mount --pid --fork --kill-child --mount-proc --propagation private \
+		perl "$MMDEBSTRAP" --mode=root "${options[@]}" $SUITE "$dir" "${SOURCES[@]}"
 }
 
 # Prints the newest stock kernel of a series, when run in a Debian system:
