@@ -17,7 +17,7 @@ ENTER := scripts/enter --
 
 .PHONY: help sysroot modules demo test test-full test-host test-guest test-recipes test-clients test-peers \
 	test-interop test-upstream test-kernels test-deb test-in-tree deb rust-project.json debug-kernel test-debug \
-	test-kcsan soak bench fuzz check install clean distclean
+	test-kcsan test-release soak bench fuzz check install clean distclean
 
 help: ## this list
 	@echo "usage: make TARGET [VARIABLE=VALUE...]"
@@ -93,6 +93,9 @@ test-in-tree: modules ## the driver laid into a kernel tree and built there, as 
 
 test-kernels: ## build and test in a guest for each supported kernel series and for arm64; prints a table
 	@scripts/test-kernels
+
+test-release: ## all of the above: what is worth a day's time before a release
+	@$(MAKE) -k --no-print-directory test-full test-debug test-kcsan test-deb test-in-tree test-kernels
 
 soak: modules ## half an hour of traffic, configuration and moves, and what is left of it (DURATION=1800)
 	@$(if $(FLAVOUR),scripts/debug-kernel $(FLAVOUR) && scripts/build $(FLAVOUR))
