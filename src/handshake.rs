@@ -195,7 +195,7 @@ fn send_to(
     match sent {
         Ok(true) => {}
         Ok(false) => device.dropped(Dropped::Outside, 1),
-        Err(_) => device.dropped(Dropped::NoRoute, 1),
+        Err(e) => device.dropped(crate::transmit::unsent(e), 1),
     }
     sent
 }

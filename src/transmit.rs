@@ -346,7 +346,7 @@ impl Outgoing {
                 .send(message, &mut endpoint, Some(&peer.route), outer);
             if let Err(e) = sent {
                 debug::no_route(&peer.device, &before, e);
-                peer.device.dropped(Dropped::NoRoute, count);
+                peer.device.dropped(unsent(e), count);
             } else {
                 peer.tx_bytes.add(len as u64, Relaxed);
                 // One of them was counted by the core.
@@ -470,5 +470,14 @@ impl Job for Outgoing {
             }
             _ => {}
         }
+    }
+}
+
+/// Why messages that could not be sent are dropped.
+pub(crate) fn unsent(e: Error) -> Dropped {
+    if e == ENOMEM {
+        Dropped::TxNoMemory
+    } else {
+        Dropped::NoRoute
     }
 }

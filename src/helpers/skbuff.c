@@ -46,6 +46,7 @@ SKB_U32(skb_gso_segs, skb_shinfo(skb)->gso_segs)
 SKB_U32(skb_gso_type, skb_shinfo(skb)->gso_type)
 SKB_U32(skb_nr_frags, skb_shinfo(skb)->nr_frags)
 SKB_BOOL(skb_is_udp_train, (skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) && !skb->encapsulation)
+SKB_BOOL(skb_is_fraglist, skb_shinfo(skb)->gso_type & SKB_GSO_FRAGLIST)
 SKB_BOOL(skb_has_shared_frag, skb_has_shared_frag(skb))
 SKB_BOOL(skb_has_frag_list, skb_has_frag_list(skb))
 SKB_BOOL(skb_counts_as_sent, skb->sk && (skb->destructor == sock_wfree || skb->destructor == tcp_wfree))
@@ -130,6 +131,11 @@ int net_helper_skb_unclone_atomic(struct sk_buff *skb)
 void net_helper_skb_gso_reset(struct sk_buff *skb)
 {
 	skb_gso_reset(skb);
+}
+
+void net_helper_skb_checksum_partial(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_PARTIAL;
 }
 
 void net_helper_skb_push_to_mac(struct sk_buff *skb)
