@@ -60,6 +60,10 @@ flooded() {
 	kernel_memory >/tmp/memory
 	wait $!
 }
+# usage: share MBITS OF-MBITS
+share() {
+	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%", before > 0 ? now * 100 / before : 0}'
+}
 # usage: keeps MBITS OF-MBITS
 keeps() {
 	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%\n", now * 100 / before; exit !(before > 0 && now >= before * 0.8)}'
@@ -76,7 +80,8 @@ for rate in 1000 5000 0; do
 	cookies=$(answers cookies)
 	now=$(flooded 2000 rate=$rate)
 	cookies=$(($(answers cookies) - cookies))
-	echo "# rate ${rate/#0/unlimited}: $alone Mbit/s alone, $dead with the flood at a dead port, $now with the flood; $cookies cookie replies"
+	echo "# rate ${rate/#0/unlimited}: $alone Mbit/s alone, $dead with the flood at a dead port, $now with the flood" \
+		"($(share "$now" "$dead") of that, $(share "$now" "$alone") of that alone); $cookies cookie replies"
 	sed 's/^# /#   /' /tmp/flood
 	echo "#   slab and per-CPU memory: $before kB before, $(cat /tmp/memory) kB meanwhile"
 	check_speed "the tunnel keeps 80 % of its throughput (${rate/#0/unlimited} messages a second)" keeps "$now" "$dead"
