@@ -400,6 +400,19 @@ fn run(command: &str) {
     std::thread::sleep(Duration::from_secs(3));
 }
 
+/// Lets the machine begin to sleep. The guest's file system cannot: the kernel turns back once it has told drivers, and
+/// says so with an error, which is not looked at. Whether it told them.
+fn suspend() -> bool {
+    let entered = || {
+        Command::new("dmesg")
+            .output()
+            .is_ok_and(|log| String::from_utf8_lossy(&log.stdout).contains("PM: suspend entry"))
+    };
+    let before = entered();
+    let _ = std::fs::write("/sys/power/state", "freeze");
+    !before && entered()
+}
+
 /// Numbers of tests that ran and that failed.
 #[derive(Default)]
 struct Tap(u32, u32);
@@ -413,7 +426,7 @@ impl Tap {
 }
 
 fn main() -> io::Result<()> {
-    println!("TAP version 13\n1..11");
+    println!("TAP version 13\n1..14");
     let socket = UdpSocket::bind("127.0.0.1:6000")?;
     socket.connect(("127.0.0.1", PORT))?;
     socket.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -454,6 +467,21 @@ fn main() -> io::Result<()> {
         left == 0 && derived.len() == 19,
     );
 
+    // A machine that sleeps has no time to wait: what is in its memory now stays there.
+    let sleeps = suspend();
+    let [p, q, t, u] = search([private, preshared, last[0], last[1]])?;
+    tap.check("the kernel announces suspend", sleeps);
+    tap.check(
+        "the keys of the session go with it",
+        t.nothing() && u.nothing(),
+    );
+    tap.check(
+        "the private key and the preshared key stay",
+        p.whole > 0 && q.whole > 0,
+    );
+
+    let last = session(&socket)?;
+    std::thread::sleep(Duration::from_secs(1));
     run("ip link set wgk down");
     let [q, t, u] = search([preshared, last[0], last[1]])?;
     tap.check(
