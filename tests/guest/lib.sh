@@ -89,6 +89,15 @@ no_object_left() {
 	fi
 }
 
+# Loads the driver that the test is not for, once the other one is unloaded. usage: load_other_driver
+load_other_driver() {
+	if [ "$WG_MODULE" = ours ]; then
+		WG_MODULE=stock load_wireguard
+	else
+		WG_MODULE=ours load_wireguard
+	fi
+}
+
 # Ends a test script. usage: finish
 finish() {
 	[ "$TESTS" -eq "$PLANNED" ] || echo "not ok - $PLANNED checks were planned, and $TESTS made"

@@ -3,7 +3,7 @@
 # An interface that moves to another namespace keeps its sockets where it was created.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 14
+plan 16
 
 topology
 ip netns add inner
@@ -23,7 +23,9 @@ ip netns del a
 wait_for 20 not ip -n b link show veth0
 check "the interface survives its birthplace" ip -n inner link show wg0
 refuse "but carries nothing" ip netns exec inner ping -c 1 -W 1 192.168.241.2
-refuse "and cannot get a port" ip netns exec inner wg set wg0 listen-port 4321
+check "and cannot get a port" says "Operation not permitted" ip netns exec inner wg set wg0 listen-port 4321
+check "it goes down" ip -n inner link set wg0 down
+check "and does not come up again" says "Machine is not on the network" ip -n inner link set wg0 up
 check "it can be configured otherwise" ip netns exec inner wg set wg0 peer "$(wg genkey | wg pubkey)"
 check "and deleted" ip -n inner link del wg0
 ip netns del inner
