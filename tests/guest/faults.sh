@@ -3,13 +3,15 @@
 # flavour: debug
 # time: 900
 # Memory runs out: at each allocation of each request in turn (faults.py), then at random in the data
-# path and in the workers. No crash, no leak, an error to the user, and everything works afterwards.
+# path and in the workers, both of objects (slab) and of pages. No crash, no leak, an error to the user, and everything
+# works afterwards.
 
 cd "$(dirname "$0")" && source ./lib.sh
 plan 22
 FAULTS=/sys/kernel/debug
+KINDS="failslab fail_page_alloc"
 
-for kind in failslab fail_page_alloc; do
+for kind in $KINDS; do
 	echo 0 >$FAULTS/$kind/verbose
 	echo N >$FAULTS/$kind/ignore-gfp-wait
 done
@@ -32,22 +34,29 @@ done
 # Only allocations below the module's own functions fail from here on.
 start=$(cat /sys/module/wireguard/sections/.text)
 size=$(readelf -SW /src/wireguard.ko | awk '{for (i = 1; i < NF; i++) if ($i == ".text") {print $(i + 4); exit}}')
+# usage: everywhere FILE VALUE
+everywhere() {
+	local kind
+	for kind in $KINDS; do
+		echo "$2" >$FAULTS/$kind/"$1"
+	done
+}
 below_module() {
-	printf '0x%x' $((start)) >$FAULTS/failslab/require-start
-	printf '0x%x' $((start + 0x$size)) >$FAULTS/failslab/require-end
-	echo 64 >$FAULTS/failslab/stacktrace-depth
+	everywhere require-start "$(printf '0x%x' $((start)))"
+	everywhere require-end "$(printf '0x%x' $((start + 0x$size)))"
+	everywhere stacktrace-depth 64
 }
+# usage: chance PERCENT
 chance() {
-	echo "$1" >$FAULTS/failslab/probability
-	echo -1 >$FAULTS/failslab/times
+	everywhere probability "$1"
+	[ "$1" -eq 0 ] || everywhere times 1000000
 }
-injected() { dmesg | grep -c "FAULT_INJECTION: forcing a failure"; }
+# How many failed since there was a chance last: the kernel counts down. It does not log them all. usage: injected KIND
+injected() { echo $((1000000 - $(cat "$FAULTS/$1/times"))); }
 
 topology
 check "a tunnel" a ping -c 1 -W 5 192.168.241.2
 below_module
-echo 1 >$FAULTS/failslab/verbose
-dmesg -C
 chance 10
 b iperf3 -s -D
 a timeout -k 5 40 iperf3 --connect-timeout 5000 -c 192.168.241.2 -t 30 >/dev/null 2>&1 &
@@ -69,8 +78,9 @@ done 2>/dev/null
 b pkill iperf3
 chance 0
 wait
-echo "# with a chance of 10 in 100: $(injected) failures logged, $refused requests refused, $served served"
-check "allocations failed under traffic" test "$(injected)" -ge 5
+objects=$(injected failslab) pages=$(injected fail_page_alloc)
+echo "# with a chance of 10 in 100: $objects failures of objects and $pages of pages, $refused requests refused, $served served"
+check "allocations failed under traffic" test "$objects" -ge 5
 ip -n a link set wg0 up
 check "traffic afterwards" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
 
@@ -89,21 +99,21 @@ for i in $(seq 40); do
 	fi
 done 2>/dev/null
 chance 0
-echo "# with a chance of 1 in 100: $refused requests refused, $served configured"
+echo "# with a chance of 1 in 100: $(injected failslab) failures of objects and $(injected fail_page_alloc) of pages, $refused requests refused, $served configured"
 check "requests were refused" test $refused -ge 5
 check "and others were served" test $served -ge 1
 check "traffic afterwards" a ping -c 2 -i 0.3 -W 5 192.168.241.2
 check "TCP afterwards" tcp a 192.168.241.2 1M
 
 # All atomic allocations of the system, at random, including the network stack's own.
-echo 0 >$FAULTS/failslab/require-start
-echo 18446744073709551615 >$FAULTS/failslab/require-end
-echo Y >$FAULTS/failslab/ignore-gfp-wait
-echo 0 >$FAULTS/failslab/verbose
+everywhere require-start 0
+everywhere require-end 18446744073709551615
+everywhere ignore-gfp-wait Y
 chance 2
 a timeout 10 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1
 b timeout 10 ping -f -q 192.168.241.1 >/dev/null 2>&1
 chance 0
+echo "# with a chance of 2 in 100 of all: $(injected failslab) failures of objects and $(injected fail_page_alloc) of pages"
 check "traffic after two in a hundred of all atomic allocations failed" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
 teardown
 check "the module goes" wait_for 30 rmmod wireguard
