@@ -252,6 +252,14 @@ transfer() {
 	timeout -k 5 $((60 * SLOW)) ip netns exec "$1" iperf3 --connect-timeout $((5000 * SLOW)) -c "$3" -n "$4" "${@:5}"
 }
 
+# Passes if, by what iperf3 has printed, at least so many datagrams came and none was lost. usage: none_lost FILE NUMBER
+none_lost() {
+	awk -v least="$2" '/receiver$/ { split($(NF - 2), n, "/"); fine = n[1] == "0" && n[2] >= least } END { exit !fine }' "$1" || {
+		cat "$1"
+		return 1
+	}
+}
+
 # Begins transfers from a to b through the tunnel, one after the other, each of which has failed after so many seconds.
 # usage: begin_transfers SECONDS OCTETS [OPTION...]
 begin_transfers() {

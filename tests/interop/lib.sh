@@ -38,3 +38,9 @@ endpoint() {
 	[ "$1" = 4 ] || address="[fd01::$PEER]"
 	wg set wg0 peer "$(wg pubkey <<<"$PEER_KEY")" endpoint "$address:${2:-51820}"
 }
+
+# Ends all sessions on this side: changing the private key and back does.
+forget() {
+	wg set wg0 private-key <(wg genkey)
+	wg set wg0 private-key <(echo "$KEY")
+}

@@ -73,9 +73,8 @@ peer_traffic() {
 
 # usage: udp NAMESPACE-OF-CLIENT ADDRESS
 udp() {
-	tcp "$1" "$2" 300K -u -b 2M -l 1300 >/tmp/udp || return
-	cat /tmp/udp
-	grep -qE ' 0/[0-9]+ \(0%\).*receiver' /tmp/udp
+	# The last ones may be on their way when it ends.
+	tcp "$1" "$2" 300K -u -b 2M -l 1300 >/tmp/udp && none_lost /tmp/udp 220
 }
 
 peer_keys() {
