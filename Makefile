@@ -45,8 +45,8 @@ demo: modules ## a tunnel between this driver and the in-tree one, in two guests
 test: modules ## all tests that a change has to pass
 	@scripts/run-tests check guest host recipes interop
 
-test-full: modules ## the slow ones as well, other programs and peers, and the kernel's own selftest
-	@FULL=1 scripts/run-tests check guest host recipes clients peers interop upstream
+test-full: modules ## the slow ones as well, other programs and peers, the kernel's own selftest, what an editor shows
+	@FULL=1 scripts/run-tests check guest host recipes clients peers interop upstream analyzer
 
 test-host: sysroot ## the protocol core under cargo, without a kernel
 	@scripts/run-tests host

@@ -105,7 +105,7 @@ fn open<A: AeadInPlace>(
 impl Crypto for RustCrypto {
     fn blake2s_256(out: &mut [u8; 32], key: &[u8], parts: &[&[u8]]) {
         *out = if key.is_empty() {
-            let mut hash = Blake2s::<U32>::new();
+            let mut hash = <Blake2s<U32> as Digest>::new();
             parts
                 .iter()
                 .for_each(|part| Update::update(&mut hash, part));
@@ -119,7 +119,7 @@ impl Crypto for RustCrypto {
 
     fn blake2s_128(out: &mut [u8; 16], key: &[u8], parts: &[&[u8]]) {
         *out = if key.is_empty() {
-            let mut hash = Blake2s::<U16>::new();
+            let mut hash = <Blake2s<U16> as Digest>::new();
             parts
                 .iter()
                 .for_each(|part| Update::update(&mut hash, part));

@@ -5,11 +5,11 @@
 
 extern crate self as kernel;
 
-#[path = "../../../src/places.rs"]
+#[path = "../driver/places.rs"]
 #[allow(dead_code)]
 mod places;
 
-#[path = "../../../src/allowed_ips.rs"]
+#[path = "../driver/allowed_ips.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod allowed_ips;
 
