@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # guest: --icount
 # time: 600
-# What `ethtool -S` counts, and that no packet is lost uncounted: each cause is provoked, and its counter, and
-# no other, goes up by what was done. The clock counts instructions, so that minutes of waiting are short.
+# What `ethtool -S` counts, and that no packet is lost uncounted: causes are provoked one by one, and their counters, and
+# no others, go up by what was done. What takes two CPUs, a race or an empty memory is provoked in counters-rare.sh,
+# backlog.sh and faults.sh. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 52
+plan 61
+
+HOSTILE=/src/tests/tools/target/bin/hostile
+[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
 
 record() {
 	rm -f /tmp/recording
@@ -211,5 +215,57 @@ check "and received" is "$(device_counter b rx_keepalives)" "$keepalives"
 lost b >/dev/null
 play /tmp/first 4
 check "a message of another session" is "$(lost b)" "rx_drop_no_session+1"
+
+# A peer that does what no driver does. usage: peer OPTION...
+key_c=$(wg genkey)
+peer() {
+	a $HOSTILE peer to=10.0.0.2:2000 key="$PUB_B" private="$key_c" "$@" >/dev/null
+	sleep 0.5
+}
+b wg set wg0 peer "$(wg pubkey <<<"$key_c")" allowed-ips 192.168.241.3/32
+lost b >/dev/null
+peer packet=5511223344556677889900112233445566778899
+check "a packet inside that is neither IPv4 nor IPv6" is "$(lost b)" "rx_drop_not_ip+1"
+peer packet=
+check "and one that is a keepalive" is "$(lost b)" ""
+peer count=2
+check "two initiations at once" is "$(lost b)" "rx_refused_too_soon+1"
+peer count=2 every=30
+check "and one after the other" is "$(lost b)" ""
+# TCP that is told when its last octet leaves is no train: it might not be told of a part of one.
+b socat -u tcp-listen:7,fork - >/dev/null &
+wait_for 10 sh -c "ip netns exec b ss -Hltn | grep -q :7"
+before=$(device_counter a tx_software_segmented)
+a python3 -c "
+import socket, struct
+s = socket.create_connection(('192.168.241.2', 7))
+s.setsockopt(socket.SOL_SOCKET, 37, struct.pack('i', 2 | 16))
+for _ in range(20):
+    s.send(bytes(10000))"
+kill $!
+check "what is no train is cut" test "$(device_counter a tx_software_segmented)" -gt "$before"
+
+# A flood of handshake messages, some of which come from an address that takes cookies and shows them.
+ip -n b route add default via 10.0.0.1
+ip -n a route add local 10.1.0.0/16 dev lo
+flood() {
+	a $HOSTILE flood to=10.0.0.2:2000 key="$PUB_B" "$@" >/dev/null
+}
+# usage: gone_up COUNTER   since the last call of `lost`
+gone_up() {
+	sed 's/ /\n/g' /tmp/lost
+	grep -qE "(^| )$1\+" /tmp/lost
+}
+flood seconds=4 rate=3000 real=1
+lost b >/tmp/lost
+check "under load: no cookie" gone_up rx_refused_no_cookie
+check "a cookie, but too many messages" gone_up rx_refused_rate_limited
+flood seconds=6 &
+sleep 3
+ip -n b link set wg0 down
+lost b >/tmp/lost
+check "more handshake messages than there is room for" gone_up rx_refused_queue_full
+check "those that wait when the interface goes down" gone_up rx_refused_not_ready
+wait $!
 teardown
 finish

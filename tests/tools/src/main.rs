@@ -6,19 +6,23 @@
 //! hostile mix   to=10.0.0.2:2000 like=10.0.0.1:1000 key=BASE64 count=100000 seed=1 [rate=N] [to6=.. like6=..]
 //! hostile flood to=10.0.0.2:2000 key=BASE64 seconds=10 seed=1 [rate=N] [real=N] [bad]
 //! hostile cookie from=10.0.0.9:9 key=BASE64 [seconds=30]
+//! hostile peer  to=10.0.0.2:2000 key=BASE64 [private=BASE64] [count=N] [every=MS] [bad] [packet=HEX]
 //! ```
 //!
 //! `mix` listens for the true messages between `like` and `to`, and sends `count` packets that are
 //! made of them or made up. `flood` sends handshake messages with a good mac1 (with `bad`, a wrong one)
 //! from random sources, `rate` a second or as fast as it can; `real` sources at 10.1.x.y take part
 //! that do answer with the cookies they are given. `cookie` answers initiations to the owner of `key`
-//! with cookie replies from the address `from`, until one comes that has the cookie. `key` is the
-//! public key of the receiver.
+//! with cookie replies from the address `from`, until one comes that has the cookie. `peer` sends `count`
+//! initiations, `every` so many milliseconds, from the peer with this private key or each from another
+//! stranger (with `bad`, with a wrong mac1), and then, as the first message of the session, what `packet`
+//! says, whatever it is. `key` is the public key of the receiver.
 
 mod attack;
 mod cookie;
 mod flood;
 mod mix;
+mod peer;
 mod wire;
 
 use std::collections::HashMap;
@@ -76,6 +80,7 @@ fn main() -> std::io::Result<()> {
         "mix" => mix::run(&options),
         "cookie" => cookie::run(&options),
         "flood" => flood::run(&options),
+        "peer" => peer::run(&options),
         _ => panic!("unknown command '{command}'; see the head of main.rs"),
     }
 }
