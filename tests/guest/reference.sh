@@ -3,11 +3,12 @@
 # guest: --icount
 # time: 300
 # Documentation/reference.md is complete and true: the loaded module has the counters, tracepoints with their fields,
-# debug messages and parameters that the page has, and no others; likewise the events of the specification and
-# of scripts/monitor, and the kernel's words for drops. The commands of the page are run as they are written there.
+# debug messages and parameters that the page has, and no others; likewise the events and options of the specifications
+# and of scripts/monitor and scripts/options, and the kernel's words for drops. The commands of the page are run as they
+# are written there.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 18
+plan 29
 page reference.md
 
 # The rows of the page's tables whose first column is this, without backquotes.
@@ -75,7 +76,7 @@ check "there are no parameters" not test -e /sys/module/wireguard/parameters
 check "nor does the file have any" is "$(modinfo -F license /src/wireguard.ko) $(modinfo -F parm /src/wireguard.ko)" "GPL "
 
 # The page, the specification, the monitor and the source; that the module sends them, `events` shows.
-events=$(rows '`[a-z]+(-[a-z]+)+`' | awk -F ' \\| ' '{ print $1, $2 }')
+events=$(rows '`[a-z]+(-[a-z]+)+` \| [678][0-9]' | awk -F ' \\| ' '{ print $1, $2 }')
 check "all events of the specification, and no others" same "$events" "$(
 	awk '/^operations:/ { on = 1 } /^mcast-groups:/ { on = 0 } on && $1 == "name:" { name = $2 } on && $1 == "value:" { print name, $2 }' \
 		/src/Documentation/netlink/wireguard-events.yaml
@@ -83,6 +84,57 @@ check "all events of the specification, and no others" same "$events" "$(
 check "and of the monitor" same "$events" "$(sed -nE 's/^ +([0-9]+): "([a-z-]+)",$/\2 \1/p' /src/scripts/monitor)"
 check "and of the module" same "$(cut -d ' ' -f 2 <<<"$events")" "$(sed -nE 's/^ +[A-Za-z]+ = ([0-9]+),$/\1/p' /src/src/netlink/events.rs)"
 usage=$(sed -nE 's/^`(scripts\/monitor .*)`$/\1/p' "$PAGE")
+# Options. usage: yaml AWK-PROGRAM   of lines of the specification, with their first two words
+yaml() {
+	awk "$1" /src/Documentation/netlink/wireguard-options.yaml
+}
+run a options
+off="interface=wg0 bind=none copy-dscp=off path-mtu=off link-local=off"
+check "options are shown, and set" is "$(cat /tmp/options)" "$off"$'\n'"$off"
+check "and allowed IPs replaced" is "$(a wg show wg0 allowed-ips | cut -f 2)" 192.168.241.0/24
+a wg set wg0 peer "$PUB_B" allowed-ips 192.168.241.2/32,fd41::2/128
+commands=$(rows '`[a-z]+-[a-z]+` \| 9[0-9]' | awk -F ' \\| ' '{ print $1, $2 }')
+check "all commands of the specification, and no others" same "$commands" "$(
+	yaml '/^operations:/ { on = 1 } on && $1 == "name:" { name = $2 } on && $1 == "value:" { print name, $2 }'
+)"
+check "and of the tool" same "$(cut -d ' ' -f 2 <<<"$commands")" \
+	"$(sed -nE 's/^GET_OPTIONS, .* = (.*)$/\1/p' /src/scripts/options | tr -d , | tr ' ' '\n')"
+check "and of the module" same "$(tr 'a-z-' 'A-Z_' <<<"$commands")" \
+	"$(sed -nE 's/^const ([A-Z_]+): u8 = ([0-9]+);$/\1 \2/p' /src/src/netlink/{options,replace}.rs)"
+attributes=$(rows 'options|replacement|allowedip')
+check "all attributes of the specification with their numbers and types, and no others" same \
+	"$(awk -F ' \\| ' '{ print $1, $2, $3, $4 }' <<<"$attributes")" "$(
+	yaml '/^  -$/ { outer = 1; next } /^operations:/ { exit }
+		$1 == "name:" { if (outer) set = $2; else name = $2; outer = 0 }
+		$1 == "type:" { type = $2 }
+		$1 == "value:" { value[set " " name] = $2; types[set " " name] = type }
+		END { for (n in value) print n, value[n], types[n] }'
+)"
+# The first two are those of every command of the family, and the module has the last set from the kernel's commands.
+check "those of the module" same "$(awk -F ' \\| ' '$1 != "allowedip" && $3 > 2 { gsub("-", "_", $2); print toupper($2), $3 }' <<<"$attributes")" \
+	"$(sed -nE 's/^    pub\(super\) const ([A-Z_]+): u16 = ([0-9]+);$/\1 \2/p' /src/src/netlink/{options,replace}.rs)"
+# usage: policy NAME FILE   the types that the module takes, from attribute 1 on
+policy() {
+	sed -n "/^static $1: /,/^\];/p" "/src/src/netlink/$2.rs" | tr -d '\n' | grep -oE 'Policy::[a-z0-9_]+\([^)]*\)' | tail -n +2 |
+		sed -E 's/Policy:://; s/^nul_string.*/string/; s/^up_to8\(1\)/u8/; s/^(exact|min)_len.*/binary/; s/^nested_array.*/indexed-array/; s/\(.*//'
+}
+kinds() {
+	awk -F ' \\| ' -v set="$1" '$1 == set { print $3, $4 }' <<<"$attributes" | sort -n | cut -d ' ' -f 2
+}
+check "and what it takes for options" is "$(policy SET_POLICY options)" "$(kinds options)"
+check "for a replacement" is "$(policy POLICY replace)" "$(kinds replacement)"
+check "and for each allowed IP" is "$(policy ENTRY_POLICY replace)" "$(kinds allowedip)"
+help=$(python3 /src/scripts/options --help)
+words() {
+	local word
+	for word in $(awk -F ' \\| ' '{ print $6 }' <<<"$attributes"); do
+		grep -qE "(^| |\[)$word([]. =]|$)" <<<"$help" || { echo "$word"; return 1; }
+	done
+	same "$(awk -F ' \\| ' '$1 == "options" && $6 ~ /^[a-z]/ { print $6 }' <<<"$attributes" | sort -u)" \
+		"$(sed -nE 's/^  ([a-z-]+)=.*/\1/p' <<<"$help")"
+}
+check "all words of the tool, and no others" words
+
 check "the monitor's options" grep -qF "usage: ${usage#scripts/}" <(python3 /src/scripts/monitor --help)
 
 ping_b() {
