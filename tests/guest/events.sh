@@ -4,7 +4,8 @@
 # time: 600
 # The multicast group of the netlink family: scripts/monitor prints each event as it happens, in the namespace
 # of the interface and only to those who may administer it; the kernel's YNL command line reads them by our
-# specification. The clock counts instructions, so that minutes of waiting are short.
+# specification. The tracepoints of what takes minutes are there as well. The clock counts instructions, so that minutes
+# of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
@@ -28,7 +29,20 @@ seen() {
 appears() {
 	wait_for 30 grep -q "$2" "$1"
 }
-plan 19
+plan 31
+
+HOSTILE=/src/tests/tools/target/bin/hostile
+[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+
+TRACE=/sys/kernel/tracing
+mountpoint -q $TRACE || mount -t tracefs none $TRACE
+for point in handshake_completed handshake_retried handshake_gave_up session_expired; do
+	echo 1 >$TRACE/events/wireguard/wg_$point/enable
+done
+# Lines of the trace about a tracepoint, with its fields. usage: traced TRACEPOINT
+traced() {
+	sed -nE "s/^.* wg_$1: //p" $TRACE/trace
+}
 
 topology
 check "who may not administer cannot listen" \
@@ -65,6 +79,26 @@ ip -n a link set wg1 up
 check "a public key that is not configured" appears /tmp/b "^unknown-peer interface=wg0 peer=$(wg pubkey <<<"$stranger") endpoint=10.0.0.1:"
 ip -n a link del wg1
 
+# Strangers, as many as that to ask for cookies is not worth it. usage: strangers OPTION...
+strangers() {
+	refused=$(losses b) told=$(seen /tmp/b unknown-peer)
+	a $HOSTILE peer to=10.0.0.2:2000 key="$PUB_B" "$@" >/dev/null
+	sleep 1
+	refused=$(diff <(echo "$refused") <(losses b) | sed -n 's/^> //p')
+	told=$(($(seen /tmp/b unknown-peer) - told))
+}
+before=$(device_counter b rx_refused_unknown_peer)
+strangers count=80 every=25
+check "many strangers are refused" is "$refused" "rx_refused_unknown_peer $((before + 80))"
+check "and ten a second are told of ($told in two seconds)" sh -c "[ $told -ge 10 ] && [ $told -le 21 ]"
+before=$(device_counter b rx_refused_bad_mac1)
+strangers count=5 every=150 bad
+check "who does not know our key is refused before that" is "$refused" "rx_refused_bad_mac1 $((before + 5))"
+check "and nobody is told of" is "$told" 0
+strangers count=5 every=150
+check "of those who do, each is told, if they come slowly" is "$told" 5
+check "each with a key of its own" is "$(tail -n 5 /tmp/b | grep -oE ' peer=[^ ]+' | sort -u | wc -l)" 5
+
 check "an event reaches those in its own namespace only" is "$(seen /tmp/a unknown-peer)" 0
 check "and not those who asked for another interface" is "$(cat /tmp/other)" ""
 
@@ -81,13 +115,24 @@ check "with the interface's name" grep -q '"ifname": "wg0"' /tmp/ynl
 # The session ends; then nobody answers.
 sleep 200
 check "a session has expired" appears /tmp/a "^session-expired interface=wg0 peer=$PUB_B"
+# The number of a's peer, as the first handshake has it.
+peer=$(traced handshake_completed | sed -nE 's/^dev=wg0 peer=([0-9]+) endpoint=10\.0\.0\.2:2000 value=0$/\1/p' | sort -u)
+fields="dev=wg0 peer=$peer endpoint=10.0.0.2:2000"
+check "the trace has one peer of a" grep -qxE '[0-9]+' <<<"$peer"
+check "the session has expired there as well, once on each side" is \
+	"$(traced session_expired | sed -E 's/peer=[0-9]+ endpoint=10.0.0.1:1301/peer=b/' | sort | tr '\n' ';')" \
+	"$fields value=0;dev=wg0 peer=b value=0;"
 b ip link set veth0 down
 a ping -c 1 -W 1 192.168.241.2 >/dev/null
 sleep 110
 check "a handshake was given up" appears /tmp/a "^handshake-gave-up interface=wg0 peer=$PUB_B"
+check "that is traced, with the number of attempts" is "$(traced handshake_gave_up)" "$fields value=20"
+check "and each attempt but the first" is "$(traced handshake_retried)" "$(seq -f "$fields value=%g" 2 20)"
 # Each packet begins the attempts anew: they go on, and after 20 more it is told again.
 a ping -c 115 -W 1 192.168.241.2 >/dev/null
 check "it is told while there is something to send, too" wait_for 30 sh -c "[ \$(grep -c ^handshake-gave-up /tmp/a) -eq 2 ]"
+check "and traced" is "$(traced handshake_gave_up)" "$fields value=20"$'\n'"$fields value=20"
+check "each attempt is counted" is "$(traced handshake_retried | wc -l)" "$(device_counter a handshakes_retried)"
 check "no event was missed" not grep -q missed /tmp/a /tmp/b
 # A second session is not an error: on a slow host, the last ping came when the first session was two minutes old, or
 # over.
@@ -96,5 +141,6 @@ check "no more sessions than pings after a pause" sh -c "[ $completed -le 2 ] &&
 check "nothing else was told" is "$(cut -d ' ' -f 1 /tmp/a | sort | uniq -c | tr -s ' \n' ' ')" \
 	" $completed handshake-completed 2 handshake-gave-up $expired session-expired "
 kill $(jobs -p) 2>/dev/null
+echo 0 >$TRACE/events/wireguard/enable
 teardown
 finish
