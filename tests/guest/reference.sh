@@ -144,5 +144,6 @@ run_during b monitor ping_b
 check "the monitor prints an event" shows monitor \
 	"^handshake-completed interface=wg0 peer=${PUB_A//+/\\+} endpoint=10.0.0.1:1000 last-handshake=[0-9]+$"
 teardown
-check "each block of the page was run" each_block_was_run
+check "each block of the page was run, here or by tests/clients/tracing.sh" \
+	each_block_was_run perf-trace perf-record perf-drops bpftrace dropwatch
 finish
