@@ -6,7 +6,7 @@
 # written there, and show what the page says. No block of commands is left out.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 30
+plan 35
 
 page troubleshooting.md
 knock() {
@@ -15,6 +15,8 @@ knock() {
 
 # No handshake, for one reason after the other. a is where the page is read, b the other side.
 topology
+run a driver
+check "it is this driver" shows driver '^1\.0\.0-rust$'
 b nft add table inet t
 b nft add chain inet t in '{ type filter hook input priority 0; }'
 b nft add rule inet t in udp dport 2000 drop
@@ -75,6 +77,8 @@ a wg set wg0 peer "$PUB_B" endpoint 10.77.0.1:9
 knock >/dev/null
 run a handshake
 check "no route to it" shows handshake 'tx_drop_no_route: [1-9]'
+run a route
+check "and the kernel says so" shows route 'Network is unreachable'
 teardown
 
 # There is a handshake.
@@ -125,6 +129,21 @@ check "and where it is now" shows roaming '10\.0\.0\.1:1111$'
 tcp a 192.168.241.2 100K >/dev/null
 run a slow
 check "a bulk transfer in trains" shows slow 'tx_trains: [1-9]'
+run a no-trains
+run a slow
+check "segmentation on the tunnel is off" shows slow '^generic-segmentation-offload: off$'
+a ethtool -K wg0 gso on
+run a path-mtu
+check "the MTU of the path is learned" shows path-mtu '^interface=wg0 .*path-mtu=on'
+
+# Octets that are no datagram with a good checksum.
+a python3 -c '
+import socket
+data = bytes([4, 0, 7, 208, 0, 12, 0, 1, 1, 2, 3, 4])
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 17).sendto(data, ("10.0.0.2", 0))'
+sleep 1
+run b checksums
+check "a wrong checksum is counted" shows checksums '^UdpInCsumErrors +[1-9]'
 
 # The clock goes back.
 a wg set wg0 private-key <(wg genkey)
