@@ -21,7 +21,8 @@ all_trains() {
 
 # usage: udp OPTION...
 udp() {
-	# The last ones of 394 may be on their way when it ends. The socket has room for all, should its reader be late.
+	# At least 394 are sent, the last of which may be on their way when it ends. The socket has room for all, should its
+	# reader be late.
 	iperf3 --connect-timeout 5000 -c 10.99.0.2 -u -b 5M -n 500K -l 1300 -w 1M "$@" >/tmp/udp && none_lost /tmp/udp 380
 }
 
