@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Options that no other WireGuard has: off at first, shown and set by scripts/options and by the kernel's YNL
 # command line only by those who may, refused with a reason and as a whole. They last as long as the interface,
-# and whoever configures it by other means does not notice.
+# and whoever configures it by other means does not notice. The commands of Documentation/options.md are run as they are
+# written there.
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
@@ -17,7 +18,7 @@ off="bind=none copy-dscp=off path-mtu=off link-local=off"
 on="copy-dscp=on path-mtu=on link-local=off"
 ip link add wg0 type wireguard
 ip link add dummy0 type dummy 2>/dev/null || ip link add dummy0 type veth peer name dummy1
-PLANNED=$((wire + 22))
+PLANNED=$((wire + 31))
 checks_of python3 options.py $PLANNED
 
 check "the tool shows that all is off" is "$(options wg0)" "interface=wg0 $off"
@@ -80,4 +81,29 @@ check "and none when it is off again" is "$(addresses)" ""
 ip link del wg3
 ip link del dummy0
 ip netns del c
+
+# The page.
+page options.md
+topology
+ip -n a link set veth0 down
+ip -n a link set veth0 name eth0
+ip -n a link set eth0 up
+run a set
+check "the page shows what is off, and sets" is "$(cat /tmp/set)" \
+	"$(printf '%s\n' "interface=wg0 $off" "interface=wg0 bind=none $on")"
+run a bind
+check "binds to a link" shows bind "^interface=wg0 bind=eth0 "
+check "by which the tunnel goes on" a ping -c 1 -W 5 192.168.241.2
+run a unbind
+check "and to none" shows unbind "^interface=wg0 bind=none "
+run a path-mtu
+check "ten minutes, and 552 octets" is "$(grep route /tmp/path-mtu | sed 's/.* //' | tr '\n' ' ')" "600 552 "
+check "and who was told is counted" shows path-mtu ' tx_drop_path_mtu: 0$'
+run a replace
+check "allowed IPs are replaced, also from standard input" is "$(grep "$PUB_B" /tmp/replace | cut -f 2)" \
+	"$(printf '%s\n' "192.168.241.2/32 fd41::2/128" "192.168.241.0/24 fd41::/64")"
+run a link-local
+check "there is a link-local address" shows link-local ' inet6 fe80:.*/64 scope link'
+teardown
+check "each block of the page was run" each_block_was_run
 finish

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # time: 200
 # Limits that are meant for others do not hold for a tunnel's datagrams: the memory that all UDP sockets may have, which
-# any user can fill, and what may be received by the control group in which the interface was brought up.
+# any user can fill, and what may be received by the control group in which the interface was brought up. The limit of
+# Documentation/security.md, on network namespaces, does hold.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 8
+plan 11
 
 topology
 pings() { a ping -q -c 5 -i 0.2 -W 5 192.168.241.2; }
@@ -58,5 +59,14 @@ ip -n a link set wg0 down
 ip -n a link set wg0 up
 check "but the tunnel that was brought up in it" pings
 umount /tmp/cgroup
+
+page security.md
+before=$(sysctl -n user.max_net_namespaces)
+namespace() { unshare --user --map-root-user --net true; }
+check "users make network namespaces" namespace
+run a namespaces
+check "and none if they may have none" says "No space left on device" namespace
+sysctl -qw user.max_net_namespaces="$before"
+check "each block of the page was run" each_block_was_run
 teardown
 finish
