@@ -4,6 +4,7 @@ such messages to b, as they were or changed.
 
 usage: counters.py record FILE             writes each UDP payload to port 2000 as a line of hexadecimal
        counters.py play FILE TYPE [flip]   sends the first message of that type (1 to 4) again
+       counters.py train FILE              sends the longest message, which is a train of four, as such a train again
        counters.py stray                   sends what is no WireGuard message, or is for nobody
        counters.py knowing KEY             sends handshake messages with a good mac1, and nothing else that is right
        counters.py late KEY FILE           sends 200 responses with a good mac1 to the session of the first data message
@@ -12,6 +13,7 @@ usage: counters.py record FILE             writes each UDP payload to port 2000 
 import base64
 import hashlib
 import socket
+import struct
 import sys
 import time
 
@@ -48,6 +50,12 @@ def play(path, kind, flip=None):
     send(message)
 
 
+def train(path):
+    with open(path) as lines, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        messages = bytes.fromhex(max(lines, key=len))
+        s.sendmsg([messages], [(socket.SOL_UDP, 103, struct.pack("H", len(messages) // 4))], 0, TO)
+
+
 def stray():
     send(b"hello", bytes(200))                                  # no message at all
     send(b"\x04\0\0\0" + bytes(28))                             # transport data for nobody
@@ -82,5 +90,5 @@ def inside(version):
 
 
 {
-    "record": record, "play": play, "stray": stray, "knowing": knowing, "late": late, "inside": inside,
+    "record": record, "play": play, "train": train, "stray": stray, "knowing": knowing, "late": late, "inside": inside,
 }[sys.argv[1]](*sys.argv[2:])

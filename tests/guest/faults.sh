@@ -7,7 +7,10 @@
 # works afterwards.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 22
+plan 27
+
+HOSTILE=/src/tests/tools/target/bin/hostile
+[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
 FAULTS=/sys/kernel/debug
 KINDS="failslab fail_page_alloc"
 
@@ -83,6 +86,53 @@ echo "# with a chance of 10 in 100: $objects failures of objects and $pages of p
 check "allocations failed under traffic" test "$objects" -ge 5
 ip -n a link set wg0 up
 check "traffic afterwards" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
+
+# A handshake for which there is no memory at all, and the same once there is.
+key_c=$(wg genkey)
+b wg set wg0 peer "$(wg pubkey <<<"$key_c")" allowed-ips 192.168.241.3/32
+lost b >/dev/null
+chance 100
+a $HOSTILE peer to=10.0.0.2:2000 key="$PUB_B" private="$key_c" >/dev/null
+sleep 2
+chance 0
+check "a handshake that fails is counted" is "$(lost b)" "rx_refused_failed+1"
+a $HOSTILE peer to=10.0.0.2:2000 key="$PUB_B" private="$key_c" >/dev/null
+sleep 2
+check "and the next one succeeds" is "$(lost b)" ""
+
+# Four datagrams in one packet, and the train of messages that it becomes: to seal and to open them takes memory.
+send_four() {
+	a python3 -c "
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
+s.sendto(bytes(4000), ('192.168.241.2', 7))"
+}
+# Some memory is kept for such packets, so that the first ones may have it.
+# usage: fails NAMESPACE COUNTER MORE-THAN COMMAND...
+fails() {
+	"${@:4}"
+	sleep 0.3
+	[ "$(device_counter "$1" "$2")" -gt "$3" ]
+}
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+ip netns exec a python3 counters.py record /tmp/four >/tmp/recording &
+recorder=$!
+wait_for 60 grep -q recording /tmp/recording
+send_four
+wait_for 20 test -s /tmp/four
+sleep 1
+kill $recorder
+sealed=$(device_counter a tx_drop_no_memory) opened=$(device_counter b rx_drop_no_memory)
+chance 100
+check "packets that cannot be sealed are counted" wait_for 5 fails a tx_drop_no_memory "$sealed" send_four
+check "messages that cannot be opened as well" \
+	wait_for 5 fails b rx_drop_no_memory "$opened" a python3 counters.py train /tmp/four
+chance 0
+lost b >/dev/null
+a python3 counters.py train /tmp/four
+sleep 1
+check "which are taken for what they are afterwards" is "$(lost b)" "rx_drop_replay+4"
 
 chance 1
 refused=0 served=0
