@@ -233,7 +233,7 @@ check "two initiations at once" is "$(lost b)" "rx_refused_too_soon+1"
 peer count=2 every=30
 check "and one after the other" is "$(lost b)" ""
 # TCP that is told when its last octet leaves is no train: it might not be told of a part of one.
-b socat -u tcp-listen:7,fork - >/dev/null &
+ip netns exec b socat -u tcp-listen:7,fork - >/dev/null &
 wait_for 10 sh -c "ip netns exec b ss -Hltn | grep -q :7"
 before=$(device_counter a tx_software_segmented)
 a python3 -c "
