@@ -9,15 +9,9 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 61
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 
-record() {
-	rm -f /tmp/recording
-	ip netns exec a python3 counters.py record "$1" >/tmp/recording &
-	recorder=$!
-	wait_for 60 grep -q recording /tmp/recording
-}
 recorded() {
 	wait_for 60 test -s "$1"
 	sleep 0.5
@@ -92,14 +86,6 @@ check "what is shorter than it says is not received" is "$(lost b)" "rx_drop_bad
 check "and was sent" is "$(lost a)" ""
 
 # What cannot be sent.
-# Four datagrams in one packet. usage: send_four ADDRESS
-send_four() {
-	a python3 -c "
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
-s.sendto(bytes(4000), ('$1', 7))"
-}
 a ping -c 1 -W 1 192.168.241.77 >/dev/null
 check "no peer for a destination" is "$(lost a)" "tx_drop_no_peer+1"
 a wg set wg0 peer "$(wg genkey | wg pubkey)" allowed-ips 192.168.241.78/32
@@ -232,17 +218,8 @@ peer count=2
 check "two initiations at once" is "$(lost b)" "rx_refused_too_soon+1"
 peer count=2 every=30
 check "and one after the other" is "$(lost b)" ""
-# TCP that is told when its last octet leaves is no train: it might not be told of a part of one.
-ip netns exec b socat -u tcp-listen:7,fork - >/dev/null &
-wait_for 10 sh -c "ip netns exec b ss -Hltn | grep -q :7"
 before=$(device_counter a tx_software_segmented)
-a python3 -c "
-import socket, struct
-s = socket.create_connection(('192.168.241.2', 7))
-s.setsockopt(socket.SOL_SOCKET, 37, struct.pack('i', 2 | 16))
-for _ in range(20):
-    s.send(bytes(10000))"
-kill $!
+send_no_train
 check "what is no train is cut" test "$(device_counter a tx_software_segmented)" -gt "$before"
 
 # A flood of handshake messages, some of which come from an address that takes cookies and shows them.

@@ -22,14 +22,8 @@ import time
 from wgnl import *
 
 WG = name("wg0")
-KEY = bytes(range(1, 33))
-OTHER = bytes(range(2, 34))
 # What was asked, the errno that is expected, the one that came, the text, whether there has to be one.
 answers = []
-
-
-def peer(*attributes, key=KEY):
-    return nest(PEERS, nest(0, attr(P_PUBLIC_KEY, key), *attributes))
 
 
 def ips(*entries):

@@ -31,8 +31,8 @@ appears() {
 }
 plan 31
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 
 TRACE=/sys/kernel/tracing
 mountpoint -q $TRACE || mount -t tracefs none $TRACE

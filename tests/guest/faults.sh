@@ -9,8 +9,8 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 27
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 FAULTS=/sys/kernel/debug
 KINDS="failslab fail_page_alloc"
 
@@ -101,13 +101,6 @@ sleep 2
 check "and the next one succeeds" is "$(lost b)" ""
 
 # Four datagrams in one packet, and the train of messages that it becomes: to seal and to open them takes memory.
-send_four() {
-	a python3 -c "
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
-s.sendto(bytes(4000), ('192.168.241.2', 7))"
-}
 # Some memory is kept for such packets, so that the first ones may have it.
 # usage: fails NAMESPACE COUNTER MORE-THAN COMMAND...
 fails() {
@@ -116,16 +109,14 @@ fails() {
 	[ "$(device_counter "$1" "$2")" -gt "$3" ]
 }
 a ping -c 1 -W 5 192.168.241.2 >/dev/null
-ip netns exec a python3 counters.py record /tmp/four >/tmp/recording &
-recorder=$!
-wait_for 60 grep -q recording /tmp/recording
-send_four
+record /tmp/four
+send_four 192.168.241.2
 wait_for 20 test -s /tmp/four
 sleep 1
 kill $recorder
 sealed=$(device_counter a tx_drop_no_memory) opened=$(device_counter b rx_drop_no_memory)
 chance 100
-check "packets that cannot be sealed are counted" wait_for 5 fails a tx_drop_no_memory "$sealed" send_four
+check "packets that cannot be sealed are counted" wait_for 5 fails a tx_drop_no_memory "$sealed" send_four 192.168.241.2
 check "messages that cannot be opened as well" \
 	wait_for 5 fails b rx_drop_no_memory "$opened" a python3 counters.py train /tmp/four
 chance 0

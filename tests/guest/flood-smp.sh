@@ -9,8 +9,8 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 6
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 
 topology
 ip -n b route add default via 10.0.0.1
@@ -26,11 +26,7 @@ check "there is a session" a ping -c 1 -W 5 192.168.241.2
 b iperf3 -s -D
 sleep 1
 
-# Megabits per second through the tunnel.
-throughput() {
-	timeout -k 5 $((60 * SLOW)) ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -t 3 -P 2 -J |
-		awk '/"sum_received"/ {f = 1} f && /bits_per_second/ {printf "%.1f\n", $2 / 1e6; exit}'
-}
+throughput() { mbits $((60 * SLOW)) -t 3 -P 2; }
 # usage: flooded PORT     prints the throughput meanwhile; the flooders' words are in /tmp/flood.N
 flooded() {
 	local cpu
@@ -42,10 +38,6 @@ flooded() {
 	sleep 1
 	throughput
 	wait
-}
-# usage: keeps MBITS OF-MBITS
-keeps() {
-	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%\n", now * 100 / before; exit !(before > 0 && now >= before * 0.8)}'
 }
 # Handshake messages that came in: nothing in them is true.
 handshakes() {

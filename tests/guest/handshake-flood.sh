@@ -15,8 +15,8 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 19
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 SECS=${SECS:-4}
 
 topology
@@ -40,11 +40,7 @@ check "there is a session" a ping -c 1 -W 5 192.168.241.2
 b iperf3 -s -D
 sleep 1
 
-# Megabits per second through the tunnel.
-throughput() {
-	timeout -k 5 120 ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 -t "$SECS" -J |
-		awk '/"sum_received"/ {f = 1} f && /bits_per_second/ {printf "%.1f\n", $2 / 1e6; exit}'
-}
+throughput() { mbits 120 -t "$SECS"; }
 # Messages of a kind that b sent. usage: answers cookies|responses
 answers() {
 	b nft list chain inet watch out | grep counter | sed -n "$([ "$1" = cookies ] && echo 1 || echo 2)s/.*packets \([0-9]*\).*/\1/p"
@@ -59,14 +55,6 @@ flooded() {
 	throughput
 	kernel_memory >/tmp/memory
 	wait $!
-}
-# usage: share MBITS OF-MBITS
-share() {
-	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%", before > 0 ? now * 100 / before : 0}'
-}
-# usage: keeps MBITS OF-MBITS
-keeps() {
-	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%\n", now * 100 / before; exit !(before > 0 && now >= before * 0.8)}'
 }
 
 # What costs hardly anything makes nobody ask twice: forty a second for which it was computed in vain.

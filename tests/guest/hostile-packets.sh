@@ -12,8 +12,8 @@ cd "$(dirname "$0")" && source ./lib.sh
 plan 11
 
 COUNT=${COUNT:-100000}
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 
 topology
 # b's answers to strangers have a route; a throws them away.

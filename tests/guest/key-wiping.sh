@@ -8,8 +8,8 @@
 # tests/tools/src/bin/keysearch.rs says how, and prints the results.
 
 cd "$(dirname "$0")" && source ./lib.sh
-SEARCH=/src/tests/tools/target/bin/keysearch
-[ -x $SEARCH ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+SEARCH=$TOOLS/keysearch
+need $SEARCH
 if [ ! -e /proc/kcore ]; then
 	plan 1
 	skip "keys are wiped" "this kernel does not show its memory (/proc/kcore)"

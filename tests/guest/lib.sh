@@ -123,6 +123,13 @@ wait_for() {
 	done
 }
 
+# Where the programs of tests/tools are.
+TOOLS=/src/tests/tools/target/bin
+# Ends the test if one of them is not there. usage: need PROGRAM
+need() {
+	[ -x "$1" ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+}
+
 # Runs a command in namespace a or b.
 a() { ip netns exec a "$@"; }
 b() { ip netns exec b "$@"; }
@@ -258,6 +265,54 @@ none_lost() {
 		cat "$1"
 		return 1
 	}
+}
+
+# Megabits per second through the tunnel from a to b, where an iperf3 serves. It gives up after so many seconds.
+# usage: mbits SECONDS OPTION...
+mbits() {
+	timeout -k 5 "$1" ip netns exec a iperf3 --connect-timeout 10000 -c 192.168.241.2 "${@:2}" -J |
+		awk '/"sum_received"/ {f = 1} f && /bits_per_second/ {printf "%.1f\n", $2 / 1e6; exit}'
+}
+
+# One throughput in per cent of another. usage: share MBITS OF-MBITS
+share() {
+	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%\n", before > 0 ? now * 100 / before : 0}'
+}
+
+# Passes if it is at least 80 %. usage: keeps MBITS OF-MBITS
+keeps() {
+	share "$@"
+	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {exit !(before > 0 && now >= before * 0.8)}'
+}
+
+# Four datagrams in one packet, from a. usage: send_four ADDRESS
+send_four() {
+	a python3 -c "
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
+s.sendto(bytes(4000), ('$1', 7))"
+}
+
+# TCP from a to b whose sender is told when its last octet leaves. That is no train: it might not be told of a part of one.
+send_no_train() {
+	ip netns exec b socat -u tcp-listen:7 - >/dev/null &
+	wait_for 10 sh -c "ip netns exec b ss -Hltn | grep -q :7"
+	a python3 -c "
+import socket, struct
+s = socket.create_connection(('192.168.241.2', 7))
+s.setsockopt(socket.SOL_SOCKET, 37, struct.pack('i', 2 | 16))
+for _ in range(20):
+    s.send(bytes(10000))"
+	kill $! 2>/dev/null
+}
+
+# Writes what a sends to b outside to a file, until $recorder is ended. usage: record FILE
+record() {
+	rm -f /tmp/recording
+	ip netns exec a python3 counters.py record "$1" >/tmp/recording &
+	recorder=$!
+	wait_for 60 grep -q recording /tmp/recording
 }
 
 # Begins transfers from a to b through the tunnel, one after the other, each of which has failed after so many seconds.

@@ -10,8 +10,6 @@ from wgnl import *
 
 OURS = os.environ.get("WG_MODULE") == "ours"
 WG = name("wg0")
-KEY = bytes(range(1, 33))
-OTHER = bytes(range(2, 34))
 tests = failed = 0
 nl = Socket()
 
@@ -26,14 +24,6 @@ def check(what, good, *details):
         print(f"not ok {tests} - {what}")
         for line in details:
             print(f"# {line}")
-
-
-def peer(*attributes, key=KEY):
-    return nest(PEERS, nest(0, attr(P_PUBLIC_KEY, key), *attributes))
-
-
-def ips(*entries):
-    return peer(nest(P_ALLOWEDIPS, *entries))
 
 
 def refused(what, errno, *attributes):

@@ -7,8 +7,8 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 10
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 
 # A datagram that no buffer is made for, with the head of a data message, stopped the receiver.
 topology

@@ -9,8 +9,8 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 43
 
-HOSTILE=/src/tests/tools/target/bin/hostile
-[ -x $HOSTILE ] || { echo "Bail out! run scripts/tools first"; exit 1; }
+HOSTILE=$TOOLS/hostile
+need $HOSTILE
 
 page troubleshooting.md
 knock() {
@@ -139,11 +139,7 @@ a nft add rule inet t in udp dport 1000 drop
 knock >/dev/null
 run b one-way
 check "one-way traffic: data for a session that is gone" shows one-way 'rx_drop_no_session: [1-9]'
-a python3 -c "
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_UDP, 103, struct.pack('i', 1000))
-s.sendto(bytes(4000), ('192.168.241.2', 7))"
+send_four 192.168.241.2
 sleep 0.3
 run b slow
 check "if it is a train, it is cut" shows slow 'rx_trains_cut: 1'
@@ -171,15 +167,7 @@ check "and where it is now" shows roaming '10\.0\.0\.1:1111$'
 tcp a 192.168.241.2 100K >/dev/null
 run a slow
 check "a bulk transfer in trains" shows slow 'tx_trains: [1-9]'
-# The sender asks to be told when its last octet leaves.
-ip netns exec b socat -u tcp-listen:7 - >/dev/null &
-wait_for 10 sh -c "ip netns exec b ss -Hltn | grep -q :7"
-a python3 -c "
-import socket, struct
-s = socket.create_connection(('192.168.241.2', 7))
-s.setsockopt(socket.SOL_SOCKET, 37, struct.pack('i', 2 | 16))
-for _ in range(20):
-    s.send(bytes(10000))"
+send_no_train
 run a slow
 check "what no train can be made of" shows slow 'tx_software_segmented: [1-9]'
 run a no-trains

@@ -26,6 +26,9 @@ A_REMOVE_ME = 1
 
 AF_INET, AF_INET6 = 2, 10
 
+# Two keys.
+KEY, OTHER = bytes(range(1, 33)), bytes(range(2, 34))
+
 
 def attr(kind, payload):
     data = struct.pack("HH", len(payload) + 4, kind) + payload
@@ -72,6 +75,10 @@ def attrs(data):
             return
         yield kind & 0x3fff, data[4:length]
         data = data[length + 3 & ~3:]
+
+
+def peer(*attributes, key=KEY):
+    return nest(PEERS, nest(0, attr(P_PUBLIC_KEY, key), *attributes))
 
 
 class Refused(Exception):
