@@ -55,6 +55,10 @@ use crate::protocol::time::{
 const MAX_QUEUED: usize = 4096;
 /// With this many messages waiting or more, the device is under load.
 const LOADED: usize = MAX_QUEUED / 8;
+/// A message that has waited for longer is dropped unread. A peer that hears nothing for five seconds begins anew
+/// (`REKEY_TIMEOUT`, §6.4), and an answer to what it sent before is then of no use to it: where CPUs are slow, a full
+/// queue takes longer than that, and whoever was answered would have given up. The rest is left to the path.
+const STALE: Duration = Duration::from_secs(3);
 /// The device counts as under load for this long after its queue was last found long, or its time wasted.
 const LOAD_LINGERS: Duration = Duration::from_secs(1);
 /// Sources that the rate limiter remembers; others are refused until some are forgotten.
@@ -154,7 +158,7 @@ impl HandshakeQueue {
     /// # Errors
     ///
     /// The message comes back if the queue is full, or if there is nobody to answer it.
-    pub(crate) fn push(&self, device: &Device, skb: Skb) -> Result<(), (Skb, Dropped)> {
+    pub(crate) fn push(&self, device: &Device, mut skb: Skb) -> Result<(), (Skb, Dropped)> {
         let len = self.len.load(Relaxed);
         if len >= MAX_QUEUED {
             return Err((skb, Dropped::HandshakeQueueFull));
@@ -171,6 +175,8 @@ impl HandshakeQueue {
         if !waiting.open {
             return Err((skb, Dropped::HandshakeNotReady));
         }
+        let now = now();
+        skb.set_time(now.as_nanos());
         waiting.messages.push_back(skb);
         self.len.store(waiting.messages.len(), Relaxed);
 
@@ -188,7 +194,7 @@ impl HandshakeQueue {
             let queue = &device.workers.handshakes;
             let only_sweeps = worker.only_sweeps.load(Relaxed);
             worker.only_sweeps.store(false, Relaxed);
-            if !self.under_load(now()) {
+            if !self.under_load(now) {
                 queue.run_now(&worker);
             } else if only_sweeps {
                 // The time of the sweep would be too late.
@@ -289,6 +295,10 @@ impl Runnable for Worker {
             let Some(skb) = device.handshakes.pop() else {
                 break false;
             };
+            if now().since(Instant::from_nanos(skb.time())) > STALE {
+                device.drop_packet(skb, Dropped::HandshakeQueueFull);
+                continue;
+            }
             let begun = clock::cpu_ns();
             if crate::handshake::receive(device, skb) {
                 accepted = accepted.wrapping_add(1);

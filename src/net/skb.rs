@@ -104,6 +104,19 @@ impl Skb {
         unsafe { (&raw mut (*self.as_ptr()).cb).cast::<u64>().write(tag) };
     }
 
+    /// A time that the owner of a received packet keeps with it; before that, when it arrived, if anybody wanted to know.
+    /// Unlike [`Skb::tag`] it leaves alone what the stack says about the packet ([`Skb::incoming_link6`]).
+    pub(crate) fn time(&self) -> u64 {
+        // SAFETY: By the type invariant; the union is the same number by either name.
+        unsafe { (*self.as_ptr()).__bindgen_anon_2.skb_mstamp_ns }
+    }
+
+    /// See [`Skb::time`].
+    pub(crate) fn set_time(&mut self, time: u64) {
+        // SAFETY: The packet is ours.
+        unsafe { (*self.as_ptr()).__bindgen_anon_2.skb_mstamp_ns = time };
+    }
+
     /// The version of the IP packet in the data, if the stack agrees.
     pub(crate) fn inner_protocol(&self) -> Option<IpVersion> {
         // SAFETY: By the type invariant.

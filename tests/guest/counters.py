@@ -6,12 +6,14 @@ usage: counters.py record FILE             writes each UDP payload to port 2000 
        counters.py play FILE TYPE [flip]   sends the first message of that type (1 to 4) again
        counters.py train FILE              sends the longest message, which is a train of four, as such a train again
        counters.py stray                   sends what is no WireGuard message, or is for nobody
+       counters.py hold SECONDS            sends ten initiations without a mac, and keeps the CPU for so long
        counters.py knowing KEY             sends handshake messages with a good mac1, and nothing else that is right
        counters.py late KEY FILE           sends 200 responses with a good mac1 to the session of the first data message
        counters.py inside VERSION          writes a packet of that version to wg0, which says that it is longer than it is"""
 
 import base64
 import hashlib
+import os
 import socket
 import struct
 import sys
@@ -64,6 +66,14 @@ def stray():
     send(b"\x03\0\0\0" + bytes(60))                             # a cookie for nobody
 
 
+def hold(seconds):
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    send(*[b"\x01\0\0\0" + bytes(144)] * 10)
+    end = time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        pass
+
+
 def with_macs(key, message):
     # Section 5.4.4 of the whitepaper.
     key = hashlib.blake2s(b"mac1----" + base64.b64decode(key)).digest()
@@ -90,5 +100,6 @@ def inside(version):
 
 
 {
-    "record": record, "play": play, "train": train, "stray": stray, "knowing": knowing, "late": late, "inside": inside,
+    "record": record, "play": play, "train": train, "stray": stray, "hold": hold, "knowing": knowing, "late": late,
+    "inside": inside,
 }[sys.argv[1]](*sys.argv[2:])

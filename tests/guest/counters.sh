@@ -7,7 +7,7 @@
 # backlog.sh and faults.sh. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 61
+plan 63
 
 HOSTILE=$TOOLS/hostile
 need $HOSTILE
@@ -244,5 +244,22 @@ lost b >/tmp/lost
 check "more handshake messages than there is room for" gone_up rx_refused_queue_full
 check "those that wait when the interface goes down" gone_up rx_refused_not_ready
 wait $!
+ip -n b link set wg0 up
+
+# A machine that has more urgent things to do answers messages when their senders have given up, or rather does not. The
+# scheduler's server for ordinary tasks would let the workers run all the same.
+urgent() {
+	a python3 counters.py hold "$1"
+	sleep 0.3
+}
+echo -1 >/proc/sys/kernel/sched_rt_runtime_us
+for server in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do
+	[ ! -e "$server" ] || echo 0 >"$server"
+done
+lost b >/dev/null
+urgent 2
+check "messages that waited for two seconds are looked at" is "$(lost b)" "rx_refused_bad_mac1+10"
+urgent 4
+check "those that waited for four are not" is "$(lost b)" "rx_refused_queue_full+10"
 teardown
 finish
