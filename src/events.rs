@@ -10,12 +10,14 @@ use crate::counters::{
 };
 use crate::device::Device;
 use crate::net::endpoint::{
+    Address,
     Endpoint,
     SOCKADDR_IN6_LEN, //
 };
 use crate::net::rcu;
 use crate::net::trace::{
     self,
+    MessageRecord,
     PacketsRecord,
     PeerRecord, //
 };
@@ -106,6 +108,29 @@ pub(crate) fn handshake_sent(peer: &Peer, kind: Kind) {
     };
     peer.device.count(what, 1);
     trace::handshake_sent(|| record(peer, kind as u64));
+}
+
+/// A handshake message came in: `head` is its beginning, and `from` says who sent it. Softirq.
+pub(crate) fn handshake_received(
+    device: &Device,
+    head: &[u8],
+    from: impl FnOnce() -> Option<Endpoint>,
+) {
+    trace::handshake_received(|| MessageRecord {
+        dev: name(device),
+        endpoint: from().map_or([0; SOCKADDR_IN6_LEN], |from| from.remote.to_sockaddr().0),
+        value: head.first().copied().unwrap_or_default().into(),
+    });
+}
+
+/// A cookie reply was sent to whoever is at `to`.
+pub(crate) fn cookie_sent(device: &Device, to: &Address) {
+    device.count(Count::TxCookies, 1);
+    trace::cookie_sent(|| MessageRecord {
+        dev: name(device),
+        endpoint: to.to_sockaddr().0,
+        value: Kind::Cookie as u64,
+    });
 }
 
 /// A handshake message of a peer was accepted.

@@ -10,10 +10,7 @@
 use kernel::prelude::*;
 use kernel::sync::atomic::Relaxed;
 
-use crate::counters::{
-    Count,
-    Dropped, //
-};
+use crate::counters::Dropped;
 use crate::crypto::{
     CookieSecret,
     Received, //
@@ -309,7 +306,7 @@ fn may_serve(
         debug::sending_cookie(device, &from.remote);
         let mut to = *from;
         if let Ok(true) = send_to(device, &reply, &mut to, None, COOKIE_DS) {
-            device.count(Count::TxCookies, 1);
+            events::cookie_sent(device, &to.remote);
         }
     }
     Err(Dropped::NoCookie)

@@ -30,6 +30,7 @@ use crate::counters::{
 };
 use crate::debug;
 use crate::device::Device;
+use crate::events;
 use crate::keypair::{
     now,
     Keypair, //
@@ -176,6 +177,7 @@ fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
         device.drop_packet(skb, Dropped::NotWireGuard);
         return;
     }
+    events::handshake_received(device, head, || Endpoint::of_received(&skb));
     // Without good random numbers no answer could be computed.
     let queued = if libcrypto::random_ready() {
         device.handshakes.push(device, skb)

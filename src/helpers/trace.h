@@ -29,6 +29,24 @@ DECLARE_EVENT_CLASS(wg_peer,
 		  __entry->dev, __entry->peer, __entry->endpoint, __entry->value)
 );
 
+/* A handshake message from or to an address, whoever that is. */
+DECLARE_EVENT_CLASS(wg_message,
+	TP_PROTO(const u8 *dev, const u8 *endpoint, u64 value),
+	TP_ARGS(dev, endpoint, value),
+	TP_STRUCT__entry(
+		__array(char, dev, 16)
+		__array(u8, endpoint, 28)
+		__field(u64, value)
+	),
+	TP_fast_assign(
+		memcpy(__entry->dev, dev, 16);
+		memcpy(__entry->endpoint, endpoint, 28);
+		__entry->value = value;
+	),
+	TP_printk("dev=%s endpoint=%pISpc value=%llu",
+		  __entry->dev, __entry->endpoint, __entry->value)
+);
+
 /* Packets, or handshake messages, that are dropped. */
 DECLARE_EVENT_CLASS(wg_packets,
 	TP_PROTO(const u8 *dev, const u8 *reason, u64 packets),
@@ -50,6 +68,9 @@ DECLARE_EVENT_CLASS(wg_packets,
 	DEFINE_EVENT(wg_peer, name,								\
 		TP_PROTO(const u8 *dev, u64 peer, const u8 *key, const u8 *endpoint, u64 value),	\
 		TP_ARGS(dev, peer, key, endpoint, value))
+#define WG_MESSAGE_EVENT(name)									\
+	DEFINE_EVENT(wg_message, name,								\
+		TP_PROTO(const u8 *dev, const u8 *endpoint, u64 value), TP_ARGS(dev, endpoint, value))
 #define WG_PACKETS_EVENT(name)									\
 	DEFINE_EVENT(wg_packets, name,								\
 		TP_PROTO(const u8 *dev, const u8 *reason, u64 packets), TP_ARGS(dev, reason, packets))
@@ -63,6 +84,8 @@ WG_PEER_EVENT(wg_session_expired);
 WG_PEER_EVENT(wg_keypair_created);
 WG_PEER_EVENT(wg_keypair_destroyed);
 WG_PEER_EVENT(wg_endpoint_changed);
+WG_MESSAGE_EVENT(wg_handshake_received);
+WG_MESSAGE_EVENT(wg_cookie_sent);
 WG_PACKETS_EVENT(wg_handshake_refused);
 WG_PACKETS_EVENT(wg_drop);
 

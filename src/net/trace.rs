@@ -26,6 +26,16 @@ pub(crate) struct PeerRecord<'a> {
     pub(crate) value: u64,
 }
 
+/// A handshake message from or to an address, whoever that is.
+pub(crate) struct MessageRecord {
+    /// Name of the interface.
+    pub(crate) dev: [u8; 16],
+    /// The address as a `struct sockaddr`.
+    pub(crate) endpoint: [u8; 28],
+    /// The message's type.
+    pub(crate) value: u64,
+}
+
 /// Packets that are dropped.
 pub(crate) struct PacketsRecord {
     /// Name of the interface.
@@ -86,6 +96,10 @@ tracepoints! {
     fn keypair_destroyed<'a>(PeerRecord<'a>);
     /// The peer is at another address than before.
     fn endpoint_changed<'a>(PeerRecord<'a>);
+    /// A handshake message came in, from whomever; the value is its type.
+    fn handshake_received(MessageRecord);
+    /// Somebody was given a cookie; the value is the type of a cookie reply.
+    fn cookie_sent(MessageRecord);
     /// A handshake message is not accepted.
     fn handshake_refused(PacketsRecord);
     /// Packets are dropped.
@@ -115,6 +129,16 @@ impl PeerRecord<'_> {
                 self.value,
             );
         }
+    }
+}
+
+#[cfg(CONFIG_TRACEPOINTS)]
+impl MessageRecord {
+    #[cold]
+    fn trace(mut self, point: unsafe extern "C" fn(*const u8, *const u8, u64)) {
+        end_with_null(&mut self.dev);
+        // SAFETY: The tracepoint reads 16 and 28 octets.
+        unsafe { point(self.dev.as_ptr(), self.endpoint.as_ptr(), self.value) };
     }
 }
 

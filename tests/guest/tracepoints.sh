@@ -6,7 +6,7 @@
 # reason that the kernel's own tracepoint of dropped packets (skb:kfree_skb) shows for ours.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 25
+plan 27
 
 TRACE=/sys/kernel/tracing
 mountpoint -q $TRACE || mount -t tracefs none $TRACE
@@ -30,7 +30,7 @@ value() {
 }
 
 events=$(cd $TRACE/events/wireguard && echo wg_*)
-check "the tracepoints are there" is "$(wc -w <<<"$events")" 11
+check "the tracepoints are there" is "$(wc -w <<<"$events")" 13
 check "their formats can be read" grep -q 'endpoint=%pISpc' $TRACE/events/wireguard/wg_handshake_sent/format
 
 topology
@@ -53,6 +53,8 @@ check "without it, it is" grep -q '^wg_drop 1$' /tmp/bpf
 check "two handshake messages were sent" is "$(traced wg_handshake_sent | wc -l)" 2
 check "first the initiation" grep -q "endpoint=10.0.0.2:2000 value=1" <<<"$(traced wg_handshake_sent | sed -n 1p)"
 check "then the response" grep -q "endpoint=10.0.0.1:1000 value=2" <<<"$(traced wg_handshake_sent | sed -n 2p)"
+check "they were received" is "$(traced wg_handshake_received | sed 's/.*endpoint=//' | tr '\n' ' ')" \
+	"10.0.0.1:1000 value=1 10.0.0.2:2000 value=2 "
 check "they were accepted" is "$(traced wg_handshake_accepted | sed 's/.*value=//' | tr '\n' ' ')" "1 2 "
 check "by interfaces of this name" is "$(value dev "$(traced wg_handshake_accepted | sed -n 1p)")" wg0
 check "each side has a keypair" is "$(traced wg_keypair_created | wc -l)" 2
@@ -81,6 +83,8 @@ a python3 counters.py stray
 sleep 0.5
 check "strangers' handshake messages" is \
 	"$(traced wg_handshake_refused | sed -E 's/.*reason=rx_refused_([^ ]*).*/\1/' | sort | tr '\n' ' ')" "bad_cookie bad_mac1 bad_mac1 "
+check "and where they are" is "$(traced wg_handshake_received | sed -nE 's/.*endpoint=10.0.0.1:[1-9].* //p' | tr '\n' ' ')" \
+	"value=1 value=2 value=3 "
 check "strangers' data" is \
 	"$(traced wg_drop | sed -E 's/.*reason=([^ ]*).*/\1/' | sort | tr '\n' ' ')" "rx_drop_no_session rx_drop_not_wireguard rx_drop_not_wireguard "
 check "for the kernel: another protocol, or nothing that it has a word for" is "$(reasons)" "INVALID_PROTO NOT_SPECIFIED "
