@@ -149,6 +149,8 @@ counters! {
 
         /// Too many handshake messages are waiting.
         HandshakeQueueFull = "rx_refused_queue_full", FULL_RING;
+        /// A handshake message has waited for so long that an answer would be too late.
+        HandshakeTooLate = "rx_refused_too_late", CPU_BACKLOG;
         /// There are no random numbers yet, or the interface goes down.
         HandshakeNotReady = "rx_refused_not_ready", DEV_READY;
         /// The interface has no private key.

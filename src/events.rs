@@ -110,7 +110,7 @@ pub(crate) fn handshake_sent(peer: &Peer, kind: Kind) {
     trace::handshake_sent(|| record(peer, kind as u64));
 }
 
-/// A handshake message came in: `head` is its beginning, and `from` says who sent it. Softirq.
+/// A handshake message came in: `head` is its beginning, and `from` says who sent it. Bottom halves off.
 pub(crate) fn handshake_received(
     device: &Device,
     head: &[u8],

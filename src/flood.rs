@@ -55,9 +55,10 @@ use crate::protocol::time::{
 const MAX_QUEUED: usize = 4096;
 /// With this many messages waiting or more, the device is under load.
 const LOADED: usize = MAX_QUEUED / 8;
-/// A message that has waited for longer is dropped unread. A peer that hears nothing for five seconds begins anew
-/// (`REKEY_TIMEOUT`, §6.4), and an answer to what it sent before is then of no use to it: where CPUs are slow, a full
-/// queue takes longer than that, and whoever was answered would have given up. The rest is left to the path.
+/// A message that has waited for longer is dropped unread. Whoever hears nothing for five seconds begins anew
+/// (`REKEY_TIMEOUT`, §6.4), and an answer to what was sent before is then of no use: where CPUs are slow, a full queue
+/// takes longer than that, and each message in it would be answered too late. The rest is left to the path. Answers to
+/// what we sent wait in the same queue, and we begin anew likewise, so they are no exception.
 const STALE: Duration = Duration::from_secs(3);
 /// The device counts as under load for this long after its queue was last found long, or its time wasted.
 const LOAD_LINGERS: Duration = Duration::from_secs(1);
@@ -296,7 +297,7 @@ impl Runnable for Worker {
                 break false;
             };
             if now().since(Instant::from_nanos(skb.time())) > STALE {
-                device.drop_packet(skb, Dropped::HandshakeQueueFull);
+                crate::receive::refuse_handshake(device, skb, Dropped::HandshakeTooLate);
                 continue;
             }
             let begun = clock::cpu_ns();

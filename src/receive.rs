@@ -185,14 +185,19 @@ fn receive_handshake(device: &Shared<Device>, skb: Skb, head: &[u8]) {
         Err((skb, Dropped::HandshakeNotReady))
     };
     if let Err((skb, why)) = queued {
-        if let Some(from) = Endpoint::of_received(&skb) {
-            debug::dropping_handshake(device, &from);
-        }
-        device.drop_packet(skb, why);
-        let guard = rcu::read_lock();
-        if let Some(dev) = device.dev.get(&guard) {
-            dev.count(Stat::RxDropped, 1);
-        }
+        refuse_handshake(device, skb, why);
+    }
+}
+
+/// Drops a handshake message that nobody looks at.
+pub(crate) fn refuse_handshake(device: &Device, skb: Skb, why: Dropped) {
+    if let Some(from) = Endpoint::of_received(&skb) {
+        debug::dropping_handshake(device, &from);
+    }
+    device.drop_packet(skb, why);
+    let guard = rcu::read_lock();
+    if let Some(dev) = device.dev.get(&guard) {
+        dev.count(Stat::RxDropped, 1);
     }
 }
 

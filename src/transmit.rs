@@ -473,9 +473,9 @@ impl Job for Outgoing {
     }
 }
 
-/// Why messages that could not be sent are dropped.
+/// Why messages that could not be sent are dropped. The core says `ENOBUFS` when it has no memory for a route.
 pub(crate) fn unsent(e: Error) -> Dropped {
-    if e == ENOMEM {
+    if e == ENOMEM || e == ENOBUFS {
         Dropped::TxNoMemory
     } else {
         Dropped::NoRoute

@@ -29,10 +29,13 @@ DECLARE_EVENT_CLASS(wg_peer,
 		  __entry->dev, __entry->peer, __entry->endpoint, __entry->value)
 );
 
-/* A handshake message from or to an address, whoever that is. */
+/*
+ * A handshake message from or to an address, whoever that is. The order of the arguments is no other class's, so
+ * that Rust cannot take one for the other.
+ */
 DECLARE_EVENT_CLASS(wg_message,
-	TP_PROTO(const u8 *dev, const u8 *endpoint, u64 value),
-	TP_ARGS(dev, endpoint, value),
+	TP_PROTO(const u8 *dev, u64 value, const u8 *endpoint),
+	TP_ARGS(dev, value, endpoint),
 	TP_STRUCT__entry(
 		__array(char, dev, 16)
 		__array(u8, endpoint, 28)
@@ -70,7 +73,7 @@ DECLARE_EVENT_CLASS(wg_packets,
 		TP_ARGS(dev, peer, key, endpoint, value))
 #define WG_MESSAGE_EVENT(name)									\
 	DEFINE_EVENT(wg_message, name,								\
-		TP_PROTO(const u8 *dev, const u8 *endpoint, u64 value), TP_ARGS(dev, endpoint, value))
+		TP_PROTO(const u8 *dev, u64 value, const u8 *endpoint), TP_ARGS(dev, value, endpoint))
 #define WG_PACKETS_EVENT(name)									\
 	DEFINE_EVENT(wg_packets, name,								\
 		TP_PROTO(const u8 *dev, const u8 *reason, u64 packets), TP_ARGS(dev, reason, packets))

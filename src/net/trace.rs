@@ -135,10 +135,10 @@ impl PeerRecord<'_> {
 #[cfg(CONFIG_TRACEPOINTS)]
 impl MessageRecord {
     #[cold]
-    fn trace(mut self, point: unsafe extern "C" fn(*const u8, *const u8, u64)) {
+    fn trace(mut self, point: unsafe extern "C" fn(*const u8, u64, *const u8)) {
         end_with_null(&mut self.dev);
         // SAFETY: The tracepoint reads 16 and 28 octets.
-        unsafe { point(self.dev.as_ptr(), self.endpoint.as_ptr(), self.value) };
+        unsafe { point(self.dev.as_ptr(), self.value, self.endpoint.as_ptr()) };
     }
 }
 

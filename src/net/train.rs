@@ -376,11 +376,9 @@ impl Skb {
         let segments = unsafe {
             bindings::skb_push_to_mac(self.as_ptr());
             // The train's checksum has been verified, and nobody looks at those of its datagrams. As long as they are left to
-            // others, no octet is summed, and nothing is copied because somebody might write to it meanwhile. In a list of
-            // fragments each datagram has its own.
-            if !bindings::skb_is_fraglist(self.as_ptr()) {
-                bindings::skb_checksum_partial(self.as_ptr());
-            }
+            // others, no octet is summed, and nothing is copied because somebody might write to it meanwhile. It is no
+            // list of fragments: the sockets do not take those.
+            bindings::skb_checksum_partial(self.as_ptr());
             bindings::__skb_gso_segment(self.as_ptr(), bindings::KEEP_CHECKSUMS, false)
         };
         // SAFETY: That is what the function returns.

@@ -211,7 +211,7 @@ impl<R: Receiver> Sockets<R> {
     ///
     /// # Safety
     ///
-    /// The stack calls it, as `sk_data_ready` of one of the sockets.
+    /// `sk` is one of our sockets, and lives; bottom halves are off, in a read-side section.
     unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
         // SAFETY: The caller is within a read-side section; the receiver lives as long as the socket has
         // it as its user data.

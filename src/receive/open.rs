@@ -90,6 +90,11 @@ impl Incoming {
             before = before.saturating_add(1);
         }
         drop(reader);
+        if others && alone {
+            // Its memory is also somebody else's, who has changed its type or its receiver since it came.
+            device.drop_packet(skb, Dropped::NotAuthentic);
+            return None;
+        }
         if others {
             return Some((skb, before));
         }

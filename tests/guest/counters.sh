@@ -7,7 +7,7 @@
 # backlog.sh and faults.sh. The clock counts instructions, so that minutes of waiting are short.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 63
+plan 64
 
 HOSTILE=$TOOLS/hostile
 need $HOSTILE
@@ -166,8 +166,10 @@ EOT
 lost a >/dev/null
 ip netns exec a ping -f -c 150 -w 2 192.168.241.2 >/dev/null
 full=$(device_counter a tx_drop_no_session_full)
-sleep 110
-check "the handshake was given up" is "$(device_counter a handshakes_gave_up)" 1
+gave_up() {
+	[ "$(device_counter a handshakes_gave_up)" = 1 ]
+}
+check "the handshake is given up" wait_for 130 gave_up
 check "after some attempts" sh -c "[ $(device_counter a handshakes_retried) -ge 18 ]"
 check "more packets wait than there is room for, or just as many" is "$(device_counter a tx_drop_no_session_full)" "$full"
 check "those that waited are dropped then" sh -c "[ $(device_counter a tx_drop_handshake_gave_up) -gt 0 ]"
@@ -233,10 +235,18 @@ gone_up() {
 	sed 's/ /\n/g' /tmp/lost
 	grep -qE "(^| )$1\+" /tmp/lost
 }
+TRACE=/sys/kernel/tracing
+mountpoint -q $TRACE || mount -t tracefs none $TRACE
+echo 1 >$TRACE/events/wireguard/wg_cookie_sent/enable
 flood seconds=4 rate=3000 real=1
+# Longer than a message may wait.
+sleep 4
+echo 0 >$TRACE/events/wireguard/wg_cookie_sent/enable
 lost b >/tmp/lost
 check "under load: no cookie" gone_up rx_refused_no_cookie
-check "a cookie, but too many messages" gone_up rx_refused_rate_limited
+check_speed "a cookie, but too many messages" gone_up rx_refused_rate_limited
+check "each cookie can be traced" is "$(grep -cE ' wg_cookie_sent: dev=wg0 endpoint=[0-9.]+:[0-9]+ value=3$' $TRACE/trace)" \
+	"$(device_counter b tx_handshake_cookies)"
 flood seconds=6 &
 sleep 3
 ip -n b link set wg0 down
@@ -259,7 +269,8 @@ done
 lost b >/dev/null
 urgent 2
 check "messages that waited for two seconds are looked at" is "$(lost b)" "rx_refused_bad_mac1+10"
+dropped=$(statistic b rx_dropped)
 urgent 4
-check "those that waited for four are not" is "$(lost b)" "rx_refused_queue_full+10"
+check "those that waited for four are not" is "$(lost b) $(statistic b rx_dropped)" "rx_refused_too_late+10 $((dropped + 10))"
 teardown
 finish

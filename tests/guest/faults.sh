@@ -7,7 +7,7 @@
 # works afterwards.
 
 cd "$(dirname "$0")" && source ./lib.sh
-plan 27
+plan 29
 
 HOSTILE=$TOOLS/hostile
 need $HOSTILE
@@ -49,10 +49,12 @@ below_module() {
 	everywhere require-end "$(printf '0x%x' $((start + 0x$size)))"
 	everywhere stacktrace-depth 64
 }
-# usage: chance PERCENT
+# Pages have a chance of their own: few are allocated, because objects and packets share them.
+# usage: chance PERCENT [PERCENT-OF-PAGES]
 chance() {
 	everywhere probability "$1"
 	[ "$1" -eq 0 ] || everywhere times 1000000
+	[ $# -eq 1 ] || echo "$2" >$FAULTS/fail_page_alloc/probability
 }
 # How many failed since there was a chance last: the kernel counts down. It does not log them all. usage: injected KIND
 injected() { echo $((1000000 - $(cat "$FAULTS/$1/times"))); }
@@ -60,7 +62,7 @@ injected() { echo $((1000000 - $(cat "$FAULTS/$1/times"))); }
 topology
 check "a tunnel" a ping -c 1 -W 5 192.168.241.2
 below_module
-chance 10
+chance 10 50
 b iperf3 -s -D
 a timeout -k 5 40 iperf3 --connect-timeout 5000 -c 192.168.241.2 -t 30 >/dev/null 2>&1 &
 a timeout 40 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1 &
@@ -82,8 +84,9 @@ b pkill iperf3
 chance 0
 wait
 objects=$(injected failslab) pages=$(injected fail_page_alloc)
-echo "# with a chance of 10 in 100: $objects failures of objects and $pages of pages, $refused requests refused, $served served"
-check "allocations failed under traffic" test "$objects" -ge 5
+echo "# with a chance of 10 in 100: $objects failures of objects, of 50 in 100: $pages of pages; $refused requests refused, $served served"
+check "allocations of objects failed under traffic" test "$objects" -ge 5
+check "and of pages" test "$pages" -ge 1
 ip -n a link set wg0 up
 check "traffic afterwards" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
 
@@ -125,7 +128,7 @@ a python3 counters.py train /tmp/four
 sleep 1
 check "which are taken for what they are afterwards" is "$(lost b)" "rx_drop_replay+4"
 
-chance 1
+chance 1 20
 refused=0 served=0
 for i in $(seq 40); do
 	if ip link add wgx type wireguard; then
@@ -140,7 +143,7 @@ for i in $(seq 40); do
 	fi
 done 2>/dev/null
 chance 0
-echo "# with a chance of 1 in 100: $(injected failslab) failures of objects and $(injected fail_page_alloc) of pages, $refused requests refused, $served configured"
+echo "# with a chance of 1 in 100: $(injected failslab) failures of objects, of 20 in 100: $(injected fail_page_alloc) of pages; $refused requests refused, $served configured"
 check "requests were refused" test $refused -ge 5
 check "and others were served" test $served -ge 1
 check "traffic afterwards" a ping -c 2 -i 0.3 -W 5 192.168.241.2
@@ -150,12 +153,21 @@ check "TCP afterwards" tcp a 192.168.241.2 1M
 everywhere require-start 0
 everywhere require-end 18446744073709551615
 everywhere ignore-gfp-wait Y
-chance 2
-a timeout 10 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1
-b timeout 10 ping -f -q 192.168.241.1 >/dev/null 2>&1
+# Programs are running before: to start one, the root file system may need memory as well.
+a timeout 22 ping -f -q -s 3000 fd41::2 >/dev/null 2>&1 &
+b timeout 22 ping -f -q 192.168.241.1 >/dev/null 2>&1 &
+a timeout 22 ping -f -q -s 60000 192.168.241.2 >/dev/null 2>&1 &
+sleep 20 &
+nap=$!
+sleep 1
+chance 2 50
+wait $nap
 chance 0
-echo "# with a chance of 2 in 100 of all: $(injected failslab) failures of objects and $(injected fail_page_alloc) of pages"
-check "traffic after two in a hundred of all atomic allocations failed" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
+wait
+objects=$(injected failslab) pages=$(injected fail_page_alloc)
+echo "# with a chance of 2 in 100 of all: $objects failures of objects, of 50 in 100: $pages of pages"
+check "both failed" test "$objects" -ge 100 -a "$pages" -ge 10
+check "traffic after so many of all atomic allocations failed" wait_for 30 ip netns exec a ping -c 1 -W 1 192.168.241.2
 teardown
 check "the module goes" wait_for 30 rmmod wireguard
 no_object_left

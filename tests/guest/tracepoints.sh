@@ -49,10 +49,10 @@ fi
 python3 tracepoints.py wg_drop ip netns exec a ping -c 1 -W 1 192.168.241.77 >/tmp/bpf 2>&1
 check "without it, it is" grep -q '^wg_drop 1$' /tmp/bpf
 
-# One handshake: a sends the initiation, b the response. Peers have the same numbers here as in debug messages.
+# One handshake: a sends the initiation, b the response, and may have done so before a goes on. Peers have the same numbers here as in debug messages.
 check "two handshake messages were sent" is "$(traced wg_handshake_sent | wc -l)" 2
-check "first the initiation" grep -q "endpoint=10.0.0.2:2000 value=1" <<<"$(traced wg_handshake_sent | sed -n 1p)"
-check "then the response" grep -q "endpoint=10.0.0.1:1000 value=2" <<<"$(traced wg_handshake_sent | sed -n 2p)"
+check "the initiation" grep -q "endpoint=10.0.0.2:2000 value=1" <<<"$(traced wg_handshake_sent)"
+check "and the response" grep -q "endpoint=10.0.0.1:1000 value=2" <<<"$(traced wg_handshake_sent)"
 check "they were received" is "$(traced wg_handshake_received | sed 's/.*endpoint=//' | tr '\n' ' ')" \
 	"10.0.0.1:1000 value=1 10.0.0.2:2000 value=2 "
 check "they were accepted" is "$(traced wg_handshake_accepted | sed 's/.*value=//' | tr '\n' ' ')" "1 2 "

@@ -189,7 +189,7 @@ impl<R: Receiver> Sockets<R> {
                 route = match found {
                     Ok(route) => route,
                     Err(e) => {
-                        skb.drop_for(DropReason::NO_ROUTE);
+                        skb.drop_for(no_route(e));
                         return Err(e);
                     }
                 };
@@ -293,7 +293,7 @@ impl<R: Receiver> Sockets<R> {
                 route = match found {
                     Ok(route) => route,
                     Err(e) => {
-                        skb.drop_for(DropReason::NO_ROUTE);
+                        skb.drop_for(no_route(e));
                         return Err(e);
                     }
                 };
@@ -370,4 +370,13 @@ unsafe fn came_elsewhere(net: *mut bindings::net, link: u32, bound: u32) -> bool
 unsafe fn route_device(route: *mut bindings::rtable) -> *mut bindings::net_device {
     // SAFETY: The caller's promise.
     unsafe { bindings::dst_dev(route.cast()) }
+}
+
+/// Why a packet is dropped that there is no route for.
+fn no_route(e: Error) -> DropReason {
+    if e == ENOMEM || e == ENOBUFS {
+        DropReason::NO_MEMORY
+    } else {
+        DropReason::NO_ROUTE
+    }
 }
