@@ -235,17 +235,15 @@ gone_up() {
 	sed 's/ /\n/g' /tmp/lost
 	grep -qE "(^| )$1\+" /tmp/lost
 }
-TRACE=/sys/kernel/tracing
-mountpoint -q $TRACE || mount -t tracefs none $TRACE
-echo 1 >$TRACE/events/wireguard/wg_cookie_sent/enable
+trace wireguard/wg_cookie_sent 1
 flood seconds=4 rate=3000 real=1
 # Longer than a message may wait.
 sleep 4
-echo 0 >$TRACE/events/wireguard/wg_cookie_sent/enable
+trace wireguard/wg_cookie_sent 0
 lost b >/tmp/lost
 check "under load: no cookie" gone_up rx_refused_no_cookie
 check_speed "a cookie, but too many messages" gone_up rx_refused_rate_limited
-check "each cookie can be traced" is "$(grep -cE ' wg_cookie_sent: dev=wg0 endpoint=[0-9.]+:[0-9]+ value=3$' $TRACE/trace)" \
+check "each cookie can be traced" is "$(traced wg_cookie_sent | grep -cE ' dev=wg0 endpoint=[0-9.]+:[0-9]+ value=3$')" \
 	"$(device_counter b tx_handshake_cookies)"
 flood seconds=6 &
 sleep 3

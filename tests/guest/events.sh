@@ -34,14 +34,12 @@ plan 31
 HOSTILE=$TOOLS/hostile
 need $HOSTILE
 
-TRACE=/sys/kernel/tracing
-mountpoint -q $TRACE || mount -t tracefs none $TRACE
 for point in handshake_completed handshake_retried handshake_gave_up session_expired; do
-	echo 1 >$TRACE/events/wireguard/wg_$point/enable
+	trace wireguard/wg_$point 1
 done
-# Lines of the trace about a tracepoint, with its fields. usage: traced TRACEPOINT
-traced() {
-	sed -nE "s/^.* wg_$1: //p" $TRACE/trace
+# The fields of what was traced. usage: shown TRACEPOINT
+shown() {
+	traced "wg_$1" | sed 's/^[^ ]* //'
 }
 
 topology
@@ -116,23 +114,23 @@ check "with the interface's name" grep -q '"ifname": "wg0"' /tmp/ynl
 sleep 200
 check "a session has expired" appears /tmp/a "^session-expired interface=wg0 peer=$PUB_B"
 # The number of a's peer, as the first handshake has it.
-peer=$(traced handshake_completed | sed -nE 's/^dev=wg0 peer=([0-9]+) endpoint=10\.0\.0\.2:2000 value=0$/\1/p' | sort -u)
+peer=$(shown handshake_completed | sed -nE 's/^dev=wg0 peer=([0-9]+) endpoint=10\.0\.0\.2:2000 value=0$/\1/p' | sort -u)
 fields="dev=wg0 peer=$peer endpoint=10.0.0.2:2000"
 check "the trace has one peer of a" grep -qxE '[0-9]+' <<<"$peer"
 check "the session has expired there as well, once on each side" is \
-	"$(traced session_expired | sed -E 's/peer=[0-9]+ endpoint=10.0.0.1:1301/peer=b/' | sort | tr '\n' ';')" \
+	"$(shown session_expired | sed -E 's/peer=[0-9]+ endpoint=10.0.0.1:1301/peer=b/' | sort | tr '\n' ';')" \
 	"$fields value=0;dev=wg0 peer=b value=0;"
 b ip link set veth0 down
 a ping -c 1 -W 1 192.168.241.2 >/dev/null
 sleep 110
 check "a handshake was given up" appears /tmp/a "^handshake-gave-up interface=wg0 peer=$PUB_B"
-check "that is traced, with the number of attempts" is "$(traced handshake_gave_up)" "$fields value=20"
-check "and each attempt but the first" is "$(traced handshake_retried)" "$(seq -f "$fields value=%g" 2 20)"
+check "that is traced, with the number of attempts" is "$(shown handshake_gave_up)" "$fields value=20"
+check "and each attempt but the first" is "$(shown handshake_retried)" "$(seq -f "$fields value=%g" 2 20)"
 # Each packet begins the attempts anew: they go on, and after 20 more it is told again.
 a ping -c 115 -W 1 192.168.241.2 >/dev/null
 check "it is told while there is something to send, too" wait_for 30 sh -c "[ \$(grep -c ^handshake-gave-up /tmp/a) -eq 2 ]"
-check "and traced" is "$(traced handshake_gave_up)" "$fields value=20"$'\n'"$fields value=20"
-check "each attempt is counted" is "$(traced handshake_retried | wc -l)" "$(device_counter a handshakes_retried)"
+check "and traced" is "$(shown handshake_gave_up)" "$fields value=20"$'\n'"$fields value=20"
+check "each attempt is counted" is "$(shown handshake_retried | wc -l)" "$(device_counter a handshakes_retried)"
 check "no event was missed" not grep -q missed /tmp/a /tmp/b
 # A second session is not an error: on a slow host, the last ping came when the first session was two minutes old, or
 # over.
@@ -141,6 +139,6 @@ check "no more sessions than pings after a pause" sh -c "[ $completed -le 2 ] &&
 check "nothing else was told" is "$(cut -d ' ' -f 1 /tmp/a | sort | uniq -c | tr -s ' \n' ' ')" \
 	" $completed handshake-completed 2 handshake-gave-up $expired session-expired "
 kill $(jobs -p) 2>/dev/null
-echo 0 >$TRACE/events/wireguard/enable
+trace wireguard 0
 teardown
 finish

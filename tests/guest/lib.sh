@@ -411,6 +411,18 @@ counted() {
 	ip netns exec "$1" nft list counter inet watch "$2" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
 }
 
+# Switches tracing of an event, or of all of a system, on (1) or off (0). usage: trace SYSTEM[/EVENT] 1|0
+TRACE=/sys/kernel/tracing
+trace() {
+	mountpoint -q $TRACE || mount -t tracefs none $TRACE
+	echo "$2" >"$TRACE/events/$1/enable"
+}
+
+# Lines of the trace about an event, without what comes before its name. usage: traced EVENT
+traced() {
+	sed -nE "s/^.* ($1): /\1: /p" $TRACE/trace
+}
+
 # How many sockets in a namespace are members of a generic netlink group. usage: listeners NAMESPACE
 listeners() {
 	ip netns exec "$1" awk '$2 == 16 && $4 !~ /^0+$/ { n++ } END { print n + 0 }' /proc/net/netlink
@@ -441,7 +453,7 @@ while_silent() {
 page() {
 	PAGE=/src/Documentation/$1
 	: >/tmp/used
-	mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
+	mountpoint -q $TRACE || mount -t tracefs none $TRACE
 	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 }
 

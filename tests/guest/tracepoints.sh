@@ -8,15 +8,6 @@
 cd "$(dirname "$0")" && source ./lib.sh
 plan 27
 
-TRACE=/sys/kernel/tracing
-mountpoint -q $TRACE || mount -t tracefs none $TRACE
-trace() {
-	echo "$2" >$TRACE/events/$1/enable
-}
-# Lines of the trace about one event, without what comes before its name. usage: traced EVENT
-traced() {
-	sed -nE "s/^.* ($1): /\1: /p" $TRACE/trace
-}
 clear_trace() {
 	: >$TRACE/trace
 }
@@ -29,6 +20,7 @@ value() {
 	sed -nE "s/.*\b$1=([^ ]*).*/\1/p" <<<"$2"
 }
 
+mountpoint -q $TRACE || mount -t tracefs none $TRACE
 events=$(cd $TRACE/events/wireguard && echo wg_*)
 check "the tracepoints are there" is "$(wc -w <<<"$events")" 13
 check "their formats can be read" grep -q 'endpoint=%pISpc' $TRACE/events/wireguard/wg_handshake_sent/format
