@@ -406,6 +406,17 @@ counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'
 }
 
+# TCP segments of both ends that were sent again, except those that the receiver had already, and so it said: an
+# acknowledgement may come too late or out of order. What it said is counted there, since the sender's socket may be
+# closed by then.
+segments_lost() {
+	local n sum=0
+	for n in a b; do
+		sum=$((sum + $(counter $n TcpRetransSegs) - $(counter $n TcpExtTCPDSACKOldSent) - $(counter $n TcpExtTCPDSACKOfoSent)))
+	done
+	echo $sum
+}
+
 # Packets that a named counter of nft's table "watch" has seen. usage: counted NAMESPACE NAME
 counted() {
 	ip netns exec "$1" nft list counter inet watch "$2" | sed -nE 's/.*packets ([0-9]+).*/\1/p'

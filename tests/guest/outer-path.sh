@@ -12,21 +12,12 @@ plan 37
 # Bulk TCP one way and back, without a segment that is sent again. usage: bulk ADDRESS-OF-B ADDRESS-OF-A
 bulk() {
 	local before after
-	before=$(lost)
+	before=$(segments_lost)
 	tcp a "$1" 3M || return
 	tcp b "$2" 3M || return
-	after=$(lost)
+	after=$(segments_lost)
 	echo "lost: $((after - before))"
 	[ $((after - before)) -le 0 ]
-}
-# Segments that were sent again, except those that the receiver had already, and so it said: an acknowledgement may
-# come too late or out of order. What it said is counted there, since the sender's socket may be closed by then.
-lost() {
-	local n sum=0
-	for n in a b; do
-		sum=$((sum + $(counter $n TcpRetransSegs) - $(counter $n TcpExtTCPDSACKOldSent) - $(counter $n TcpExtTCPDSACKOfoSent)))
-	done
-	echo $sum
 }
 # usage: grown NAMESPACE COUNTER BEFORE NUMBER    it has grown by at least so many
 grown() {
