@@ -34,18 +34,16 @@ netload() {
 
 # The same pair, and a tunnel of IPsec over the same link: vti0 on either side, 192.168.242.1 and .2.
 ipsec() {
-	local n side other
+	local n side other from
 	for n in a b; do
-		side=1 other=2
-		[ $n = a ] || side=2 other=1
+		[ $n = a ] && side=1 other=2 || { side=2; other=1; }
 		ip -n $n link add vti0 type vti local 10.0.0.$side remote 10.0.0.$other key 1
 		ip -n $n addr add 192.168.242.$side/24 dev vti0
 		ip -n $n link set vti0 up
-		for side in 1 2; do
-			ip -n $n xfrm state add src 10.0.0.$side dst 10.0.0.$((3 - side)) proto esp spi $side mode tunnel \
-				replay-window 32 aead "rfc4106(gcm(aes))" "0x$(printf '%072d' $side)" 128
+		for from in 1 2; do
+			ip -n $n xfrm state add src 10.0.0.$from dst 10.0.0.$((3 - from)) proto esp spi $from mode tunnel \
+				replay-window 32 aead "rfc4106(gcm(aes))" "0x$(printf '%072d' $from)" 128
 		done
-		side=$((3 - other))
 		ip -n $n xfrm policy add dir out mark 1 tmpl src 10.0.0.$side dst 10.0.0.$other proto esp mode tunnel
 		ip -n $n xfrm policy add dir in mark 1 tmpl src 10.0.0.$other dst 10.0.0.$side proto esp mode tunnel
 	done

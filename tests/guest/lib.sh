@@ -422,10 +422,15 @@ counted() {
 	ip netns exec "$1" nft list counter inet watch "$2" | sed -nE 's/.*packets ([0-9]+).*/\1/p'
 }
 
-# Switches tracing of an event, or of all of a system, on (1) or off (0). usage: trace SYSTEM[/EVENT] 1|0
+# Makes sure that tracefs is there.
 TRACE=/sys/kernel/tracing
-trace() {
+need_tracefs() {
 	mountpoint -q $TRACE || mount -t tracefs none $TRACE
+}
+
+# Switches tracing of an event, or of all of a system, on (1) or off (0). usage: trace SYSTEM[/EVENT] 1|0
+trace() {
+	need_tracefs
 	echo "$2" >"$TRACE/events/$1/enable"
 }
 
@@ -464,7 +469,7 @@ while_silent() {
 page() {
 	PAGE=/src/Documentation/$1
 	: >/tmp/used
-	mountpoint -q $TRACE || mount -t tracefs none $TRACE
+	need_tracefs
 	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 }
 

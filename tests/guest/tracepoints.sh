@@ -20,7 +20,7 @@ value() {
 	sed -nE "s/.*\b$1=([^ ]*).*/\1/p" <<<"$2"
 }
 
-mountpoint -q $TRACE || mount -t tracefs none $TRACE
+need_tracefs
 events=$(cd $TRACE/events/wireguard && echo wg_*)
 check "the tracepoints are there" is "$(wc -w <<<"$events")" 13
 check "their formats can be read" grep -q 'endpoint=%pISpc' $TRACE/events/wireguard/wg_handshake_sent/format
@@ -41,7 +41,8 @@ fi
 python3 tracepoints.py wg_drop ip netns exec a ping -c 1 -W 1 192.168.241.77 >/tmp/bpf 2>&1
 check "without it, it is" grep -q '^wg_drop 1$' /tmp/bpf
 
-# One handshake: a sends the initiation, b the response, and may have done so before a goes on. Peers have the same numbers here as in debug messages.
+# One handshake: a sends the initiation, b the response, and may have done so before a goes on. Peers have the same
+# numbers here as in debug messages.
 check "two handshake messages were sent" is "$(traced wg_handshake_sent | wc -l)" 2
 check "the initiation" grep -q "endpoint=10.0.0.2:2000 value=1" <<<"$(traced wg_handshake_sent)"
 check "and the response" grep -q "endpoint=10.0.0.1:1000 value=2" <<<"$(traced wg_handshake_sent)"
