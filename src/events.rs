@@ -91,20 +91,21 @@ pub(crate) fn keypair_destroyed(peer: &Peer, id: u64) {
     trace::keypair_destroyed(|| record(peer, id));
 }
 
-/// Handshake messages.
+/// Handshake messages of a peer.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Initiation = 1,
     Response = 2,
-    Cookie = 3,
 }
+
+/// A cookie reply, as the value of an event.
+const COOKIE_REPLY: u64 = 3;
 
 /// A handshake message was sent to a peer.
 pub(crate) fn handshake_sent(peer: &Peer, kind: Kind) {
     let what = match kind {
         Kind::Initiation => Count::TxInitiations,
         Kind::Response => Count::TxResponses,
-        Kind::Cookie => Count::TxCookies,
     };
     peer.device.count(what, 1);
     trace::handshake_sent(|| record(peer, kind as u64));
@@ -129,7 +130,7 @@ pub(crate) fn cookie_sent(device: &Device, to: &Address) {
     trace::cookie_sent(|| MessageRecord {
         dev: name(device),
         endpoint: to.to_sockaddr().0,
-        value: Kind::Cookie as u64,
+        value: COOKIE_REPLY,
     });
 }
 
@@ -138,10 +139,15 @@ pub(crate) fn handshake_accepted(peer: &Peer, kind: Kind) {
     let what = match kind {
         Kind::Initiation => Count::RxInitiations,
         Kind::Response => Count::RxResponses,
-        Kind::Cookie => Count::RxCookies,
     };
     peer.device.count(what, 1);
     trace::handshake_accepted(|| record(peer, kind as u64));
+}
+
+/// A peer's cookie reply was accepted.
+pub(crate) fn cookie_accepted(peer: &Peer) {
+    peer.device.count(Count::RxCookies, 1);
+    trace::handshake_accepted(|| record(peer, COOKIE_REPLY));
 }
 
 /// A session is established on both sides.

@@ -238,7 +238,7 @@ fn take(device: &Shared<Device>, skb: &Skb) -> Result<(), Dropped> {
                 debug::invalid_cookie(device);
                 return Err(Dropped::BadCookie);
             }
-            events::handshake_accepted(&peer, Kind::Cookie);
+            events::cookie_accepted(&peer);
         }
         Message::Initiation(initiation) => {
             may_serve(device, &identity, datagram, initiation.sender(), &from)?;

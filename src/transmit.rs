@@ -64,7 +64,10 @@ use crate::net::skb::{
     TUNNEL_HEADROOM, //
 };
 use crate::net::train;
-use crate::net::udp::Outer;
+use crate::net::udp::{
+    is_no_memory,
+    Outer, //
+};
 use crate::options::Switch;
 use crate::peer::Peer;
 use crate::protocol::messages::{
@@ -473,9 +476,9 @@ impl Job for Outgoing {
     }
 }
 
-/// Why messages that could not be sent are dropped. The core says `ENOBUFS` when it has no memory for a route.
+/// Why messages that could not be sent are dropped.
 pub(crate) fn unsent(e: Error) -> Dropped {
-    if e == ENOMEM || e == ENOBUFS {
+    if is_no_memory(e) {
         Dropped::TxNoMemory
     } else {
         Dropped::NoRoute

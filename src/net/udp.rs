@@ -12,7 +12,10 @@
 mod open;
 mod send;
 
-pub(crate) use send::Outer;
+pub(crate) use send::{
+    is_no_memory,
+    Outer, //
+};
 
 use core::ptr;
 

@@ -77,24 +77,24 @@ impl Incoming {
                     opened.push_back(packet);
                     any = true;
                 }
-                Err(Unopened::Lost(why)) => {
-                    device.dropped(why, 1);
-                    lost = Some(why);
-                }
-                Err(Unopened::NotOurs) => {
+                Err(Unopened::NotOurs) if !alone => {
                     others = true;
                     break;
+                }
+                Err(unopened) => {
+                    let why = match unopened {
+                        Unopened::Lost(why) => why,
+                        // Its memory is also somebody else's, who has changed its type or its receiver since it came.
+                        Unopened::NotOurs => Dropped::NotAuthentic,
+                    };
+                    device.dropped(why, 1);
+                    lost = Some(why);
                 }
             }
             offset = offset.saturating_add(stride);
             before = before.saturating_add(1);
         }
         drop(reader);
-        if others && alone {
-            // Its memory is also somebody else's, who has changed its type or its receiver since it came.
-            device.drop_packet(skb, Dropped::NotAuthentic);
-            return None;
-        }
         if others {
             return Some((skb, before));
         }

@@ -372,9 +372,14 @@ unsafe fn route_device(route: *mut bindings::rtable) -> *mut bindings::net_devic
     unsafe { bindings::dst_dev(route.cast()) }
 }
 
+/// Whether a failure to send is for lack of memory. When the core has none for a route it says `ENOBUFS`.
+pub(crate) fn is_no_memory(e: Error) -> bool {
+    e == ENOMEM || e == ENOBUFS
+}
+
 /// Why a packet is dropped that there is no route for.
 fn no_route(e: Error) -> DropReason {
-    if e == ENOMEM || e == ENOBUFS {
+    if is_no_memory(e) {
         DropReason::NO_MEMORY
     } else {
         DropReason::NO_ROUTE
