@@ -161,7 +161,8 @@ impl NetDevice {
     /// a tunnel with many peers, and IPv6 from making up a link-local address, unless one is wanted.
     pub(super) fn tame_addressing(&self, _rtnl: &Rtnl, link_local: bool) {
         let dev = self.as_ptr();
-        // Without a hardware address there is nothing to derive one from; a random one lasts as long as the device.
+        // Without a hardware address there is nothing to derive one from; a random one lasts as long as IPv6 is
+        // on the device, which a move to another namespace and a small MTU end.
         let mode = if link_local {
             bindings::in6_addr_gen_mode_IN6_ADDR_GEN_MODE_RANDOM
         } else {

@@ -18,7 +18,7 @@ off="bind=none copy-dscp=off path-mtu=off link-local=off"
 on="copy-dscp=on path-mtu=on link-local=off"
 ip link add wg0 type wireguard
 ip link add dummy0 type dummy 2>/dev/null || ip link add dummy0 type veth peer name dummy1
-PLANNED=$((wire + 31))
+PLANNED=$((wire + 34))
 checks_of python3 options.py $PLANNED
 
 check "the tool shows that all is off" is "$(options wg0)" "interface=wg0 $off"
@@ -78,7 +78,23 @@ options wg3 link-local=off >/dev/null
 ip link set wg3 down
 ip link set wg3 up
 check "and none when it is off again" is "$(addresses)" ""
-ip link del wg3
+# With a small MTU there is no IPv6; when it comes back, so does the kernel's own choice.
+ip link set wg3 mtu 1200
+ip link set wg3 mtu 1420
+check "the kernel adds one when IPv6 comes back" wait_for 5 sh -c "ip -6 -o addr show dev wg3 scope link | grep -q fe80:"
+ip link set wg3 down
+ip link set wg3 up
+check "until the interface goes up again" is "$(addresses)" ""
+options wg3 link-local=on >/dev/null
+ip link set wg3 down
+ip link set wg3 up
+first=$(addresses)
+ip netns add d
+ip link set wg3 netns d
+ip -n d link set wg3 up
+check "in another namespace it is another one" eval 'second=$(ip netns exec d ip -6 -o addr show dev wg3 scope link | grep -o "fe80:[^ ]*") && not is "$second" "$first"'
+ip -n d link del wg3
+ip netns del d
 ip link del dummy0
 ip netns del c
 
