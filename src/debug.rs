@@ -25,6 +25,7 @@ use crate::net::skb::{
     Skb, //
 };
 use crate::peer::Peer;
+use crate::protocol::timers::ATTEMPTS;
 
 /// The name of a device's interface.
 struct Name<'a>(&'a Device);
@@ -256,8 +257,8 @@ debug_messages! {
         Who::of(peer)
     }
     /// Nobody answers.
-    unlimited fn handshake_given_up(device: &Device, peer: &Peer, attempts: u32) {
-        "Handshake for peer {} did not complete after {} attempts, giving up", Who::of(peer), attempts
+    unlimited fn handshake_given_up(device: &Device, peer: &Peer) {
+        "Handshake for peer {} did not complete after {} attempts, giving up", Who::of(peer), ATTEMPTS
     }
     /// Nobody has answered yet.
     unlimited fn handshake_retried(device: &Device, peer: &Peer, seconds: u64, attempt: u32) {

@@ -169,10 +169,10 @@ pub(crate) fn clock_went_back(peer: &Peer) {
     events::about_peer(Event::ClockWentBack, peer);
 }
 
-/// Nobody answered; if there is more to send, the attempts go on.
-pub(crate) fn handshake_gave_up(peer: &Peer, attempts: u32) {
+/// Nobody answered so many initiations; if there is more to send, the attempts go on.
+pub(crate) fn handshake_gave_up(peer: &Peer, initiations: u32) {
     peer.device.count(Count::GaveUp, 1);
-    trace::handshake_gave_up(|| record(peer, attempts.into()));
+    trace::handshake_gave_up(|| record(peer, initiations.into()));
     events::about_peer(Event::HandshakeGaveUp, peer);
 }
 

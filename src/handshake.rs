@@ -111,14 +111,12 @@ pub(crate) fn send_initiation(peer: &Shared<Peer>) {
     side.cookies.add_macs(&peer.cookie_keys, &mut message, now);
     let clock_went_back = side.clock.sending(timestamp);
     // Before it is sent: otherwise the response may be here first, and nothing would cancel the retry.
-    Peer::events(
-        peer,
-        &[
-            Event::Traversal,
-            Event::AuthenticatedSent,
-            Event::InitiationSent,
-        ],
-    );
+    let sent = if peer.has_endpoint() {
+        Event::InitiationSent
+    } else {
+        Event::InitiationUnaddressed
+    };
+    Peer::events(peer, &[Event::Traversal, Event::AuthenticatedSent, sent]);
     drop(guard);
     if clock_went_back {
         debug::clock_went_back(&peer.device, peer);

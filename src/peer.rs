@@ -79,7 +79,6 @@ use crate::protocol::timers::{
     Alarm,
     Event,
     Timers,
-    ATTEMPTS,
     KEYS_LIFETIME,
     REPLY_TIMEOUT, //
 };
@@ -290,7 +289,7 @@ impl Peer {
         if *endpoint == Some(new) {
             return false;
         }
-        let moved = endpoint.is_none_or(|old| old.remote != new.remote);
+        let moved = endpoint.is_none_or(|old| !old.remote.is_at(&new.remote));
         *endpoint = Some(new);
         self.reachable.store(true, Relaxed);
         drop(endpoint);
@@ -513,7 +512,7 @@ impl Peer {
         let mut side = self.handshake.lock();
         self.drop_handshake(&mut side);
         // With the lock held, so that no initiation is claimed and not computed yet.
-        self.timers.lock().machine.forget_last_initiation();
+        self.timers.lock().machine.forget_initiations();
         // A handshake that was under way may have led to another one meanwhile.
         self.keypairs.expire();
     }
@@ -524,8 +523,10 @@ impl Peer {
         this.stop_timers(false);
         Queue::cancel(this);
         // Not before: its task may have been sending one. The next start has not to wait for its answer.
-        this.timers.lock().machine.forget_last_initiation();
-        this.clear_keys();
+        this.timers.lock().machine.forget_initiations();
+        let mut side = this.handshake.lock();
+        side.clock.series_ended();
+        this.drop_keys(&mut side);
     }
 
     fn stop_timers(&self, close: bool) {
@@ -583,16 +584,18 @@ impl Runnable for Peer {
         }
 
         if due.give_up {
-            debug::handshake_given_up(&this.device, this, ATTEMPTS);
+            debug::handshake_given_up(&this.device, this);
             this.purge_staged(Dropped::GaveUp);
-            this.handshake.lock().clock.given_up();
+            this.handshake.lock().clock.series_ended();
         }
-        if due.unanswered {
-            events::handshake_gave_up(this, ATTEMPTS);
+        if due.unanswered != 0 {
+            events::handshake_gave_up(this, due.unanswered);
         }
         if due.retries != 0 {
             let (seconds, attempt) = (REKEY_TIMEOUT.as_secs(), due.retries.saturating_add(1));
-            events::handshake_retried(this, attempt);
+            if this.has_endpoint() {
+                events::handshake_retried(this, attempt);
+            }
             debug::handshake_retried(&this.device, this, seconds, attempt);
         }
         if due.silence {

@@ -110,6 +110,17 @@ impl Address {
         }
     }
 
+    /// Whether messages to both go to the same place. The flow label is not part of it.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        let place = |mut of: Self| {
+            if let Self::V6 { flowinfo, .. } = &mut of {
+                *flowinfo = 0;
+            }
+            of
+        };
+        place(*self) == place(*other)
+    }
+
     /// Address and port as octets in network order, and how many there are.
     pub(crate) fn octets(&self) -> ([u8; 18], usize) {
         let mut out = [0; 18];

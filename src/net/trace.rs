@@ -86,7 +86,7 @@ tracepoints! {
     fn handshake_completed<'a>(PeerRecord<'a>);
     /// An initiation is repeated; the value is the number of the attempt.
     fn handshake_retried<'a>(PeerRecord<'a>);
-    /// Nobody answered; the value is the number of attempts.
+    /// Nobody answered; the value is the number of initiations.
     fn handshake_gave_up<'a>(PeerRecord<'a>);
     /// A session has ended, and none followed.
     fn session_expired<'a>(PeerRecord<'a>);

@@ -51,7 +51,7 @@ impl ClockWatch {
     }
 
     /// The series of attempts has ended.
-    pub fn given_up(&mut self) {
+    pub fn series_ended(&mut self) {
         self.told = false;
     }
 }

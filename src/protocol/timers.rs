@@ -47,6 +47,8 @@ pub enum Event {
     KeepalivesBegin,
     /// An initiation is about to be sent.
     InitiationSent,
+    /// As above, but nobody knows where to. It is an attempt, but nobody has been asked.
+    InitiationUnaddressed,
     /// There is no memory for the initiation that was to be sent.
     InitiationFailed,
     /// A response was sent.
@@ -72,9 +74,10 @@ pub struct Actions {
     pub clear_source: bool,
     /// No response came for too long: drop the packets that wait for a session.
     pub give_up: bool,
-    /// Nobody has answered the last [`ATTEMPTS`] initiations. While there are packets to send, which begin the attempts
-    /// anew, this comes without `give_up`.
-    pub unanswered: bool,
+    /// So many initiations have been sent and not been answered since this was last told, which is worth telling: they
+    /// are [`ATTEMPTS`], or the attempts have ended. Otherwise zero. While there are packets to send, which begin the
+    /// attempts anew, this comes without `give_up`.
+    pub unanswered: u32,
     /// Wipe all keys of the peer.
     pub zero_keys: bool,
 }
@@ -92,7 +95,7 @@ pub struct Timers {
     /// When an initiation or a response was last sent.
     handshake_sent: Option<Instant>,
     retries: u16,
-    /// Initiations since the last completed handshake, or since so many that it was told.
+    /// Initiations that were sent since the last completed handshake, or since it was told how many.
     unanswered: u16,
     /// Seconds; zero for off.
     persistent_interval: u16,
@@ -141,6 +144,11 @@ impl Timers {
             Event::Traversal | Event::KeepalivesBegin => self.postpone_persistent(now),
             Event::InitiationSent => {
                 self.handshake_sent = Some(now);
+                self.unanswered = self.unanswered.saturating_add(1);
+                self.attempted(now, jitter);
+            }
+            Event::InitiationUnaddressed => {
+                self.handshake_sent = Some(now);
                 self.attempted(now, jitter);
             }
             Event::InitiationFailed => self.attempted(now, jitter),
@@ -167,7 +175,6 @@ impl Timers {
     fn attempted(&mut self, now: Instant, jitter: Duration) {
         self.retry = Some(now.after(REKEY_TIMEOUT).after(jitter));
         self.wanted = None;
-        self.unanswered = self.unanswered.saturating_add(1);
     }
 
     fn postpone_persistent(&mut self, now: Instant) {
@@ -199,12 +206,14 @@ impl Timers {
         let mut actions = Actions::default();
         // The last one has had its time when another may be sent.
         if u32::from(self.unanswered) >= ATTEMPTS && self.may_initiate(now) {
-            self.unanswered = 0;
-            actions.unanswered = true;
+            actions.unanswered = core::mem::take(&mut self.unanswered).into();
         }
         if due(&mut self.retry) {
             if u32::from(self.retries) > MAX_RETRIES {
-                self.unanswered = 0;
+                // What began them anew was not the first packet, so that all of them were told before.
+                if self.unanswered != 0 {
+                    actions.unanswered = core::mem::take(&mut self.unanswered).into();
+                }
                 actions.give_up = true;
                 self.keepalive = None;
                 // What the attempts have left behind has to be wiped in time, too.
@@ -271,9 +280,10 @@ impl Timers {
         may
     }
 
-    /// Lets the next initiation be sent at once.
-    pub fn forget_last_initiation(&mut self) {
+    /// Lets the next initiation be sent at once, as the first one.
+    pub fn forget_initiations(&mut self) {
         self.handshake_sent = None;
+        self.unanswered = 0;
     }
 
     /// All keys have been wiped.
@@ -305,7 +315,6 @@ impl Timers {
         self.zero_keys = None;
         self.persistent = None;
         self.keepalive_again = false;
-        self.unanswered = 0;
     }
 }
 

@@ -6,7 +6,7 @@
 
 cd "$(dirname "$0")" && source ./lib.sh
 export PYTHONDONTWRITEBYTECODE=1
-plan 10
+plan 12
 refused_by_b() { [ "$(device_counter b rx_refused_old_timestamp)" -ge "$1" ]; }
 seen() { grep -c "^clock-went-back" /tmp/events || true; }
 
@@ -27,10 +27,14 @@ check "listeners are told why" wait_for 10 grep -q "^clock-went-back interface=w
 check "so is the log" grep -q "wg0: Clock went back: peer .* will not answer" <(dmesg)
 check "attempts go on" wait_for 20 refused_by_b 2
 check "it is said once" is "$(seen) $(device_counter a handshakes_clock_went_back)" "1 1"
+ip -n a link set wg0 down
+ip -n a link set wg0 up
+refuse "nor is there one after a new start" a ping -c 1 -W 1 192.168.241.2
+check "which begins another series" wait_for 10 sh -c "[ \$(grep -c '^clock-went-back' /tmp/events) = 2 ]"
 check "the other side, whose clock is as wrong but was not heard, is no victim" is "$(device_counter b handshakes_clock_went_back)" 0
 date -s "@$((now + 60))" >/dev/null
 check "with a right clock there is a session again" wait_for 15 ip netns exec a ping -c 1 -W 1 192.168.241.2
-check "and nothing more is said" is "$(seen)" 1
+check "and nothing more is said" is "$(seen)" 2
 kill $monitor
 echo 'module wireguard -p' >$DYNAMIC_DEBUG
 teardown

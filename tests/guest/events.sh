@@ -29,7 +29,7 @@ seen() {
 appears() {
 	wait_for 30 grep -q "$2" "$1"
 }
-plan 31
+plan 37
 
 HOSTILE=$TOOLS/hostile
 need $HOSTILE
@@ -69,6 +69,15 @@ for port in 1201 1202 1203 1204 1205 1206; do
 done
 check "the last of many changes is told" appears /tmp/b "^endpoint-changed .* endpoint=10.0.0.1:1206"
 check "each no more than once" sh -c "[ $(($(seen /tmp/b endpoint-changed) - events)) -le 6 ]"
+
+# The name of an interface need not be text.
+ip -n b link set wg0 name $'wg\xff'
+a wg set wg0 listen-port 1207
+a ping -c 2 -i 0.2 -W 5 192.168.241.2 >/dev/null
+check "a name that is no text" appears /tmp/b '^endpoint-changed interface=wg.udcff peer'
+ip -n b link set $'wg\xff' name wg0
+a wg set wg0 listen-port 1111
+a ping -c 2 -i 0.2 -W 5 192.168.241.2 >/dev/null
 
 ip -n a link add wg1 type wireguard
 stranger=$(wg genkey)
@@ -110,6 +119,20 @@ wait $listener
 check "the kernel's tools read it" grep -q '"name": "endpoint-changed"' /tmp/ynl
 check "with the interface's name" grep -q '"ifname": "wg0"' /tmp/ynl
 
+# An endpoint with a flow label, which wg cannot set. Answers come from the same address: nothing has moved.
+b wg set wg0 peer "$PUB_A" endpoint "[fd00::1]:1301"
+a python3 - "$PUB_B" <<-EOT
+	import base64, sys
+	from wgnl import *
+	to = attr(P_ENDPOINT, sockaddr("fd00::2", 2000, 0x12345))
+	Socket().set(name("wg0"), peer(to, key=base64.b64decode(sys.argv[1])))
+EOT
+check "an endpoint with a flow label" is "$(peer_field a 3)" "[fd00::2]:2000"
+check "answers" a ping -c 2 -i 0.2 -W 5 192.168.241.2
+a wg set wg0 peer "$PUB_B" endpoint 10.0.0.2:2000
+b wg set wg0 peer "$PUB_A" endpoint 10.0.0.1:1301
+a ping -c 1 -W 5 192.168.241.2 >/dev/null
+
 # The session ends; then nobody answers.
 sleep 200
 check "a session has expired" appears /tmp/a "^session-expired interface=wg0 peer=$PUB_B"
@@ -120,9 +143,15 @@ check "the trace has one peer of a" grep -qxE '[0-9]+' <<<"$peer"
 check "the session has expired there as well, once on each side" is \
 	"$(shown session_expired | sed -E 's/peer=[0-9]+ endpoint=10.0.0.1:1301/peer=b/' | sort | tr '\n' ';')" \
 	"$fields value=0;dev=wg0 peer=b value=0;"
-b ip link set veth0 down
+b wg set wg0 peer "$PUB_A" remove
+initiations=$(device_counter a tx_handshake_initiations)
 a ping -c 1 -W 1 192.168.241.2 >/dev/null
+# Where there is no endpoint nobody is asked, and so nothing is told of this peer, below.
+nobody=$(wg genkey | wg pubkey)
+a wg set wg0 peer "$nobody" persistent-keepalive 25
 sleep 110
+check "without an endpoint there are attempts, too" sh -c "[ $(device_counter a tx_drop_no_endpoint) -ge 20 ]"
+a wg set wg0 peer "$nobody" remove
 check "a handshake was given up" appears /tmp/a "^handshake-gave-up interface=wg0 peer=$PUB_B"
 check "that is traced, with the number of attempts" is "$(shown handshake_gave_up)" "$fields value=20"
 check "and each attempt but the first" is "$(shown handshake_retried)" "$(seq -f "$fields value=%g" 2 20)"
@@ -130,6 +159,12 @@ check "and each attempt but the first" is "$(shown handshake_retried)" "$(seq -f
 a ping -c 115 -W 1 192.168.241.2 >/dev/null
 check "it is told while there is something to send, too" wait_for 30 sh -c "[ \$(grep -c ^handshake-gave-up /tmp/a) -eq 2 ]"
 check "and traced" is "$(shown handshake_gave_up)" "$fields value=20"$'\n'"$fields value=20"
+# The attempts of this second series end a hundred seconds after the last packet.
+given_up() { [ "$(device_counter a tx_drop_handshake_gave_up)" -gt "$dropped" ]; }
+dropped=$(device_counter a tx_drop_handshake_gave_up)
+check "without anything to send the attempts end" wait_for 120 given_up
+check "each initiation is told of, once" is "$(shown handshake_gave_up | awk -F value= '{ sum += $2 } END { print sum }')" \
+	$(($(device_counter a tx_handshake_initiations) - initiations))
 check "each attempt is counted" is "$(shown handshake_retried | wc -l)" "$(device_counter a handshakes_retried)"
 check "no event was missed" not grep -q missed /tmp/a /tmp/b
 # A second session is not an error: on a slow host, the last ping came when the first session was two minutes old, or
@@ -137,7 +172,7 @@ check "no event was missed" not grep -q missed /tmp/a /tmp/b
 completed=$(device_counter a handshakes_completed) expired=$(device_counter a sessions_expired)
 check "no more sessions than pings after a pause" sh -c "[ $completed -le 2 ] && [ $expired -le $completed ]"
 check "nothing else was told" is "$(cut -d ' ' -f 1 /tmp/a | sort | uniq -c | tr -s ' \n' ' ')" \
-	" $completed handshake-completed 2 handshake-gave-up $expired session-expired "
+	" $completed handshake-completed $(shown handshake_gave_up | wc -l) handshake-gave-up $expired session-expired "
 kill $(jobs -p) 2>/dev/null
 trace wireguard 0
 teardown

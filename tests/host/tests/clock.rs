@@ -19,7 +19,7 @@ fn it_is_said_once_in_a_row_of_attempts() {
     assert!(watch.sending(at(500)), "the clock went back");
     assert!(!watch.sending(at(505)), "that has been said");
     assert!(!watch.sending(at(510)));
-    watch.given_up();
+    watch.series_ended();
     assert!(watch.sending(at(600)), "another row");
     assert!(!watch.sending(at(1121)), "the peer takes it again");
     watch.answered();

@@ -23,6 +23,7 @@ enum Entry {
     Fired(Name),
     GaveUp,
     Unanswered,
+    Forgotten,
     AskedAnew,
     Wiped,
     Stopped,
@@ -133,7 +134,10 @@ impl Model {
         let first = rest.iter().position(|(_, entry)| {
             matches!(
                 entry,
-                Told(Event::InitiationSent | Event::InitiationFailed, _)
+                Told(
+                    Event::InitiationSent | Event::InitiationUnaddressed | Event::InitiationFailed,
+                    _
+                )
             )
         })?;
         rest[first..]
@@ -141,7 +145,10 @@ impl Model {
             .rev()
             .find_map(|(at, entry)| match entry {
                 Told(
-                    Event::InitiationSent | Event::InitiationFailed | Event::ResponseSent,
+                    Event::InitiationSent
+                    | Event::InitiationUnaddressed
+                    | Event::InitiationFailed
+                    | Event::ResponseSent,
                     random,
                 ) => Some(at + 5 * SEC + jitter(*random)),
                 _ => None,
@@ -154,7 +161,10 @@ impl Model {
             matches!(
                 entry,
                 Told(
-                    Event::InitiationSent | Event::InitiationFailed | Event::HandshakeComplete,
+                    Event::InitiationSent
+                        | Event::InitiationUnaddressed
+                        | Event::InitiationFailed
+                        | Event::HandshakeComplete,
                     _
                 ) | Fired(Want)
                     | Stopped
@@ -224,30 +234,29 @@ impl Model {
         let rest = self.since(|entry| {
             matches!(
                 entry,
-                Told(Event::HandshakeComplete, _) | Unanswered | GaveUp | Stopped
+                Told(Event::HandshakeComplete, _) | Unanswered | Forgotten
             )
         });
-        let attempt = |entry: &Entry| {
-            matches!(
-                entry,
-                Told(Event::InitiationSent | Event::InitiationFailed, _)
-            )
-        };
-        rest.iter().filter(|(_, entry)| attempt(entry)).count()
+        let sent = |entry: &Entry| matches!(entry, Told(Event::InitiationSent, _));
+        rest.iter().filter(|(_, entry)| sent(entry)).count()
     }
 
     fn poll(&mut self, now: u64) -> Actions {
         let due = |deadline: Option<u64>| deadline.is_some_and(|at| at <= now);
         let mut actions = Actions::default();
         if self.unanswered() >= 20 && self.may_initiate(now) {
+            actions.unanswered = self.unanswered() as u32;
             self.add(now, Unanswered);
-            actions.unanswered = true;
         }
         if due(self.retry()) {
             let retries = self.retries();
             self.add(now, Fired(Retry));
             if retries == 19 {
                 actions.give_up = true;
+                if self.unanswered() != 0 {
+                    actions.unanswered = self.unanswered() as u32;
+                    self.add(now, Unanswered);
+                }
                 self.add(now, GaveUp);
             } else {
                 (actions.initiate, actions.clear_source) = (true, true);
@@ -279,8 +288,15 @@ impl Model {
     }
 
     fn handshake_sent(&self) -> Option<u64> {
-        let mut sent = self.history.iter().rev().filter(|(_, entry)| {
-            matches!(entry, Told(Event::InitiationSent | Event::ResponseSent, _))
+        let rest = self.since(|entry| entry == Forgotten);
+        let mut sent = rest.iter().rev().filter(|(_, entry)| {
+            matches!(
+                entry,
+                Told(
+                    Event::InitiationSent | Event::InitiationUnaddressed | Event::ResponseSent,
+                    _
+                )
+            )
         });
         sent.next().map(|(at, _)| *at)
     }
@@ -301,6 +317,7 @@ enum Step {
     WaitForNext(bool),
     AskAnew,
     Wipe,
+    Forget,
     Stop,
 }
 
@@ -313,6 +330,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Event::Traversal),
         1 => Just(Event::KeepalivesBegin),
         4 => Just(Event::InitiationSent),
+        1 => Just(Event::InitiationUnaddressed),
         1 => Just(Event::InitiationFailed),
         2 => Just(Event::ResponseSent),
         1 => Just(Event::HandshakeComplete),
@@ -327,7 +345,11 @@ fn step() -> impl Strategy<Value = Step> {
         8 => any::<bool>().prop_map(Step::WaitForNext),
         1 => Just(Step::AskAnew),
         1 => Just(Step::Wipe),
-        1 => (0u8..8).prop_map(|n| if n == 0 { Step::Stop } else { Step::Wait(1) }),
+        1 => (0u8..8).prop_map(|n| match n {
+            0 => Step::Stop,
+            1 => Step::Forget,
+            _ => Step::Wait(1),
+        }),
     ]
 }
 
@@ -378,6 +400,10 @@ proptest! {
                     timers.keys_wiped();
                     model.add(now, Wiped);
                 }
+                Step::Forget => {
+                    timers.forget_initiations();
+                    model.add(now, Forgotten);
+                }
                 Step::Stop => {
                     timers.stop();
                     model.add(now, Stopped);
@@ -412,7 +438,7 @@ proptest! {
             let due = timers.poll(at);
             prop_assert_eq!(due.initiate, i < 19);
             prop_assert_eq!(due.give_up, i == 19);
-            prop_assert_eq!(due.unanswered, i == 19);
+            prop_assert_eq!(due.unanswered, if i == 19 { 20 } else { 0 });
         }
     }
 
@@ -427,13 +453,11 @@ proptest! {
             let packet = Instant::from_nanos(at.as_nanos() + gap);
             while let Some(due) = timers.next().filter(|due| *due <= packet) {
                 at = due;
-                let unanswered = sent == 20;
+                let unanswered = if sent == 20 { 20 } else { 0 };
                 let due = timers.poll(at);
                 prop_assert!(!due.give_up);
                 prop_assert_eq!(due.unanswered, unanswered);
-                if unanswered {
-                    sent = 0;
-                }
+                sent -= unanswered;
                 if due.initiate && timers.claim_initiation(at, random) {
                     timers.handle(Event::InitiationSent, at, random);
                     sent += 1;
@@ -442,11 +466,9 @@ proptest! {
             at = packet;
             timers.reset_retries();
             if timers.want_initiation(at, random) {
-                let unanswered = sent == 20;
+                let unanswered = if sent == 20 { 20 } else { 0 };
                 prop_assert_eq!(timers.poll(at).unanswered, unanswered);
-                if unanswered {
-                    sent = 0;
-                }
+                sent -= unanswered;
                 prop_assert!(timers.claim_initiation(at, random));
                 timers.handle(Event::InitiationSent, at, random);
                 sent += 1;
@@ -466,10 +488,69 @@ fn answered_late() {
             timers.handle(Event::HandshakeComplete, at(i), 0);
         }
         timers.reset_retries();
-        assert!(!timers.poll(at(i + 1)).unanswered);
+        assert_eq!(timers.poll(at(i + 1)).unanswered, 0);
     }
     timers.handle(Event::InitiationSent, at(39), 0);
-    assert!(timers.poll(at(40)).unanswered);
+    assert_eq!(timers.poll(at(40)).unanswered, 20);
+}
+
+/// Lets what is due be done, as often as there are initiations to be sent; none of them is answered. Returns what was
+/// told, and when it ended.
+fn attempts_from(
+    timers: &mut Timers,
+    mut at: Instant,
+    event: Event,
+    count: usize,
+) -> (Vec<u32>, Instant) {
+    let mut told = Vec::new();
+    for _ in 0..count {
+        timers.handle(event, at, 0);
+        at = timers.next().unwrap();
+        let due = timers.poll(at);
+        told.extend((due.unanswered != 0).then_some(due.unanswered));
+        if due.give_up {
+            break;
+        }
+    }
+    (told, at)
+}
+
+/// Attempts that were begun anew end later than what was told last: it is told how many there were since.
+#[test]
+fn begun_anew_then_given_up() {
+    let mut timers = Timers::new();
+    let start = Instant::from_nanos(SEC);
+    let (told, at) = attempts_from(&mut timers, start, Event::InitiationSent, 10);
+    assert_eq!(told, []);
+    timers.reset_retries();
+    let (told, _) = attempts_from(&mut timers, at, Event::InitiationSent, 100);
+    assert_eq!(told, [20, 10]);
+}
+
+/// Where there is no endpoint nobody is asked, so nobody has not answered; and attempts end all the same.
+#[test]
+fn nobody_to_ask() {
+    let mut timers = Timers::new();
+    let start = Instant::from_nanos(SEC);
+    let (told, at) = attempts_from(&mut timers, start, Event::InitiationUnaddressed, 100);
+    assert_eq!(told, []);
+    assert!((start.as_nanos() + 100 * SEC..start.as_nanos() + 110 * SEC).contains(&at.as_nanos()));
+    // Then there is one.
+    timers.reset_retries();
+    let (told, _) = attempts_from(&mut timers, at, Event::InitiationSent, 20);
+    assert_eq!(told, [20]);
+}
+
+/// What was sent before the interface went down, or with another key, does not count.
+#[test]
+fn unanswered_before_a_new_start() {
+    let mut timers = Timers::new();
+    let start = Instant::from_nanos(SEC);
+    let (_, at) = attempts_from(&mut timers, start, Event::InitiationSent, 15);
+    timers.forget_initiations();
+    timers.reset_retries();
+    let (told, _) = attempts_from(&mut timers, at, Event::InitiationSent, 20);
+    assert_eq!(told, [20]);
 }
 
 /// The last-minute handshake is asked for once, until one completes.
@@ -492,7 +573,7 @@ fn forgotten_initiation() {
     let now = Instant::from_nanos(SEC);
     timers.handle(Event::ResponseSent, now, 0);
     assert!(!timers.may_initiate(now));
-    timers.forget_last_initiation();
+    timers.forget_initiations();
     assert!(timers.may_initiate(now));
 }
 
