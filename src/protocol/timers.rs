@@ -210,7 +210,7 @@ impl Timers {
         }
         if due(&mut self.retry) {
             if u32::from(self.retries) > MAX_RETRIES {
-                // What began them anew was not the first packet, so that all of them were told before.
+                // If packets have begun the attempts anew, some are still to be told of.
                 if self.unanswered != 0 {
                     actions.unanswered = core::mem::take(&mut self.unanswered).into();
                 }
