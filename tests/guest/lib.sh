@@ -276,7 +276,7 @@ mbits() {
 
 # One throughput in per cent of another. usage: share MBITS OF-MBITS
 share() {
-	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%\n", before > 0 ? now * 100 / before : 0}'
+	awk -v "now=${1:-0}" -v "before=${2:-0}" 'BEGIN {printf "%.0f %%\n", (before > 0 ? now * 100 / before : 0)}'
 }
 
 # Passes if it is at least 80 %. usage: keeps MBITS OF-MBITS
