@@ -92,7 +92,8 @@ first=$(addresses)
 ip netns add d
 ip link set wg3 netns d
 ip -n d link set wg3 up
-check "in another namespace it is another one" eval 'second=$(ip netns exec d ip -6 -o addr show dev wg3 scope link | grep -o "fe80:[^ ]*") && not is "$second" "$first"'
+second=$(ip netns exec d ip -6 -o addr show dev wg3 scope link | grep -o "fe80:[^ ]*")
+check "in another namespace it is another one ($second)" sh -c "[ -n '$second' ] && [ '$second' != '$first' ]"
 ip -n d link del wg3
 ip netns del d
 ip link del dummy0
