@@ -26,6 +26,7 @@ use crate::netlink::events::{
     Event, //
 };
 use crate::peer::Peer;
+use crate::protocol::messages;
 use crate::protocol::time::Duration;
 use crate::protocol::PublicKey;
 
@@ -94,12 +95,9 @@ pub(crate) fn keypair_destroyed(peer: &Peer, id: u64) {
 /// Handshake messages of a peer.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
-    Initiation = 1,
-    Response = 2,
+    Initiation = messages::Kind::INITIATION as isize,
+    Response = messages::Kind::RESPONSE as isize,
 }
-
-/// A cookie reply, as the value of an event.
-const COOKIE_REPLY: u64 = 3;
 
 /// A handshake message was sent to a peer.
 pub(crate) fn handshake_sent(peer: &Peer, kind: Kind) {
@@ -130,7 +128,7 @@ pub(crate) fn cookie_sent(device: &Device, to: &Address) {
     trace::cookie_sent(|| MessageRecord {
         dev: name(device),
         endpoint: to.to_sockaddr().0,
-        value: COOKIE_REPLY,
+        value: messages::Kind::COOKIE_REPLY.into(),
     });
 }
 
@@ -147,7 +145,7 @@ pub(crate) fn handshake_accepted(peer: &Peer, kind: Kind) {
 /// A peer's cookie reply was accepted.
 pub(crate) fn cookie_accepted(peer: &Peer) {
     peer.device.count(Count::RxCookies, 1);
-    trace::handshake_accepted(|| record(peer, COOKIE_REPLY));
+    trace::handshake_accepted(|| record(peer, messages::Kind::COOKIE_REPLY.into()));
 }
 
 /// A session is established on both sides.

@@ -37,9 +37,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    const INITIATION: u32 = 1;
-    const RESPONSE: u32 = 2;
-    const COOKIE_REPLY: u32 = 3;
+    /// The type word of an initiation.
+    pub const INITIATION: u32 = 1;
+    /// That of a response.
+    pub const RESPONSE: u32 = 2;
+    /// That of a cookie reply.
+    pub const COOKIE_REPLY: u32 = 3;
     const DATA: u32 = 4;
 
     /// Recognises a datagram of `len` octets that begins with `head`. `None` if it is no WireGuard message.
