@@ -46,6 +46,14 @@ fn jitter(random: u32) -> u64 {
     ((u128::from(SEC / 3) * u128::from(random)) >> 32) as u64
 }
 
+/// Whether it is an initiation that was to be sent, whatever became of it.
+fn is_attempt(event: Event) -> bool {
+    matches!(
+        event,
+        Event::InitiationSent | Event::InitiationUnaddressed | Event::InitiationFailed
+    )
+}
+
 #[derive(Default)]
 struct Model {
     history: Vec<(u64, Entry)>,
@@ -131,44 +139,25 @@ impl Model {
             )
         };
         let rest = self.since(ends);
-        let first = rest.iter().position(|(_, entry)| {
-            matches!(
-                entry,
-                Told(
-                    Event::InitiationSent | Event::InitiationUnaddressed | Event::InitiationFailed,
-                    _
-                )
-            )
-        })?;
+        let first = rest
+            .iter()
+            .position(|(_, entry)| matches!(entry, Told(event, _) if is_attempt(*event)))?;
         rest[first..]
             .iter()
             .rev()
             .find_map(|(at, entry)| match entry {
-                Told(
-                    Event::InitiationSent
-                    | Event::InitiationUnaddressed
-                    | Event::InitiationFailed
-                    | Event::ResponseSent,
-                    random,
-                ) => Some(at + 5 * SEC + jitter(*random)),
+                Told(event, random) if is_attempt(*event) || *event == Event::ResponseSent => {
+                    Some(at + 5 * SEC + jitter(*random))
+                }
                 _ => None,
             })
     }
 
     /// An initiation that was asked for too early, while none was to be repeated.
     fn wanted(&self) -> Option<u64> {
-        let rest = self.since(|entry| {
-            matches!(
-                entry,
-                Told(
-                    Event::InitiationSent
-                        | Event::InitiationUnaddressed
-                        | Event::InitiationFailed
-                        | Event::HandshakeComplete,
-                    _
-                ) | Fired(Want)
-                    | Stopped
-            )
+        let rest = self.since(|entry| match entry {
+            Told(event, _) => is_attempt(event) || event == Event::HandshakeComplete,
+            entry => matches!(entry, Fired(Want) | Stopped),
         });
         let base = self.history.len() - rest.len();
         rest.iter().enumerate().find_map(|(i, (at, entry))| {
@@ -507,7 +496,9 @@ fn attempts_from(
         timers.handle(event, at, 0);
         at = timers.next().unwrap();
         let due = timers.poll(at);
-        told.extend((due.unanswered != 0).then_some(due.unanswered));
+        if due.unanswered != 0 {
+            told.push(due.unanswered);
+        }
         if due.give_up {
             break;
         }
